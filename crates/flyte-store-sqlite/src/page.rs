@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter, types::Value};
 use serde::{Deserialize, Serialize};
 
 use super::to_json;
@@ -102,6 +102,26 @@ impl Order<'_> {
         values.push(Value::Integer(i64::from(self.limit).saturating_add(1)));
         Ok(format!("{select} WHERE {} ORDER BY {} LIMIT ?", conditions.join(" AND "), order.join(", ")))
     }
+}
+
+/// Reads a page of a whole table, sorted by a text column without duplicates. `page` is the page token of the previous page and the
+/// most items, `key` returns an item's value of the column.
+pub(super) fn of_table<T>(
+    connection: &Connection,
+    (table, columns, by): (&str, &str, &str),
+    (token, limit): (&str, u32),
+    item: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    key: impl FnOnce(&T) -> String,
+) -> Result<(Vec<T>, String), SqliteError> {
+    let listing = listing(table);
+    let like = vec![Key::Text(String::new())];
+    let order = Order { columns: &[by], like, descending: false, listing: &listing, token, limit };
+    let mut values = Vec::new();
+    let select = format!("SELECT {columns} FROM {table}");
+    let sql = order.complete(&select, vec!["TRUE".to_owned()], &mut values)?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let items = statement.query_map(params_from_iter(values), item)?.collect::<Result<_, _>>()?;
+    cut(items, limit, &listing, |last: &T| vec![Key::Text(key(last))])
 }
 
 /// Cuts a page from items of which one more than `limit` were read. Returns the page and the next page's token, which

@@ -85,21 +85,8 @@ fn unbind(connection: &Connection, binding: &Binding) -> Result<bool, SqliteErro
 }
 
 fn names(connection: &Connection, query: &NameQuery) -> Result<(Vec<Policy>, String), SqliteError> {
-    let listing = page::listing("policies");
-    let order = Order {
-        columns: &["name"],
-        like: vec![Key::Text(String::new())],
-        descending: false,
-        listing: &listing,
-        token: &query.page_token,
-        limit: query.limit,
-    };
-    let mut values = Vec::new();
-    let select = format!("SELECT {COLUMNS} FROM policies");
-    let sql = order.complete(&select, vec!["TRUE".to_owned()], &mut values)?;
-    let mut statement = connection.prepare_cached(&sql)?;
-    let policies = statement.query_map(params_from_iter(values), policy)?.collect::<Result<_, _>>()?;
-    page::cut(policies, query.limit, &listing, |last: &Policy| vec![Key::Text(last.name.clone())])
+    let page = (query.page_token.as_str(), query.limit);
+    page::of_table(connection, ("policies", COLUMNS, "name"), page, policy, |last| last.name.clone())
 }
 
 fn assignees(connection: &Connection, query: &AssigneeQuery) -> Result<(Vec<Subject>, String), SqliteError> {

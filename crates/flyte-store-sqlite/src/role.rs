@@ -2,14 +2,9 @@
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
-use super::{
-    SqliteStore, already_exists, change,
-    group::require,
-    one,
-    page::{self, Key, Order},
-};
+use super::{SqliteStore, already_exists, change, group::require, one, page};
 use flyte_policy::{Permission, Permissions, builtin};
 use flyte_store::{CustomRole, NameQuery, RoleStore, StoreError};
 
@@ -57,21 +52,8 @@ fn remove(connection: &Connection, name: &str, permission: Permission) -> Result
 }
 
 fn list(connection: &Connection, query: &NameQuery) -> Result<(Vec<CustomRole>, String), SqliteError> {
-    let listing = page::listing("roles");
-    let order = Order {
-        columns: &["name"],
-        like: vec![Key::Text(String::new())],
-        descending: false,
-        listing: &listing,
-        token: &query.page_token,
-        limit: query.limit,
-    };
-    let mut values = Vec::new();
-    let sql =
-        order.complete(&format!("SELECT {COLUMNS} FROM roles"), vec!["TRUE".to_owned()], &mut values)?;
-    let mut statement = connection.prepare_cached(&sql)?;
-    let roles = statement.query_map(params_from_iter(values), role)?.collect::<Result<_, _>>()?;
-    page::cut(roles, query.limit, &listing, |last: &CustomRole| vec![Key::Text(last.name.clone())])
+    let page = (query.page_token.as_str(), query.limit);
+    page::of_table(connection, ("roles", COLUMNS, "name"), page, role, |last| last.name.clone())
 }
 
 #[async_trait]

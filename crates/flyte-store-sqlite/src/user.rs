@@ -2,13 +2,9 @@
 
 use crate::error::SqliteError;
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
-use super::{
-    SqliteStore, administrator, already_exists, api_key, change, grant, one,
-    page::{self, Key, Order},
-    policy, trust,
-};
+use super::{SqliteStore, administrator, already_exists, api_key, change, grant, one, page, policy, trust};
 use flyte_model::clock::UnixTime;
 use flyte_policy::Subject;
 use flyte_store::{ApiKey, DeletedUser, RoleIn, StoreError, User, UserQuery, UserStore};
@@ -76,21 +72,8 @@ fn disable(connection: &Connection, id: &str, now: UnixTime) -> Result<Option<Ve
 }
 
 fn list(connection: &Connection, query: &UserQuery) -> Result<(Vec<User>, String), SqliteError> {
-    let listing = page::listing("users");
-    let order = Order {
-        columns: &["email_key"],
-        like: vec![Key::Text(String::new())],
-        descending: false,
-        listing: &listing,
-        token: &query.page_token,
-        limit: query.limit,
-    };
-    let mut values = Vec::new();
-    let select = format!("SELECT {COLUMNS} FROM users");
-    let sql = order.complete(&select, vec!["TRUE".to_owned()], &mut values)?;
-    let mut statement = connection.prepare_cached(&sql)?;
-    let users = statement.query_map(params_from_iter(values), user)?.collect::<Result<_, _>>()?;
-    page::cut(users, query.limit, &listing, |last: &User| vec![Key::Text(email_key(&last.email))])
+    let page = (query.page_token.as_str(), query.limit);
+    page::of_table(connection, ("users", COLUMNS, "email_key"), page, user, |last| email_key(&last.email))
 }
 
 #[async_trait]
