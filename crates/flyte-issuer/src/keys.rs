@@ -2,16 +2,7 @@
 
 use flyte_keys::jwks::{self, JwksError};
 use jsonwebtoken::{Algorithm, jwk::Jwk};
-use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// The accepted algorithms of other issuers. Symmetric algorithms are excluded: they would use a public key as a
-/// secret.
-pub const ALGORITHMS: [Algorithm; 5] =
-    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
-
-/// The maximum number of keys of one issuer.
-const MAX_KEYS: usize = 100;
 
 /// The keys of an issuer that this server can use.
 #[derive(Clone, Debug, Default)]
@@ -28,19 +19,7 @@ impl KeySet {
     /// # Errors
     /// [`NoKeySet`] if the document is not a key set or has no usable key.
     pub fn parse(document: &[u8]) -> Result<Self, NoKeySet> {
-        #[derive(Deserialize)]
-        struct Document {
-            keys: Vec<Value>,
-        }
-        let document: Document = serde_json::from_slice(document).map_err(|_| NoKeySet)?;
-        let keys: Vec<Jwk> = document
-            .keys
-            .into_iter()
-            .take(MAX_KEYS)
-            .filter_map(|key| serde_json::from_value(key).ok())
-            .filter(|key| ALGORITHMS.iter().any(|algorithm| jwks::is_for(key, *algorithm)))
-            .collect();
-        if keys.is_empty() { Err(NoKeySet) } else { Ok(Self(keys)) }
+        jwks::of_issuer(document).map(Self).ok_or(NoKeySet)
     }
 
     /// Whether the set has a key `kid`; without `kid`, whether it has any key.

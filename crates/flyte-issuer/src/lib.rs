@@ -18,5 +18,6 @@ pub use self::{
         Answer, Authorities, CaFileError, Fetcher, IssuerError, MIN_FETCH_INTERVAL_SECONDS, Reach, is_safe,
     },
     internal::is_internal,
-    keys::{ALGORITHMS, KeySet, NoKeySet},
+    keys::{KeySet, NoKeySet},
 };
+pub use flyte_keys::jwks::ACCEPTED as ALGORITHMS;

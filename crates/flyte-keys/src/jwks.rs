@@ -4,7 +4,8 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// The longest JWKS, in bytes.
 const MAX_JWKS: usize = 16 * 1024;
@@ -110,6 +111,31 @@ fn choose<'k>(keys: &'k [Jwk], kid: Option<&str>, algorithm: Algorithm) -> Resul
         (None, []) => Err(JwksError::WrongAlgorithm),
         (None, _) => Err(JwksError::Ambiguous),
     }
+}
+
+/// The algorithms that are accepted of other issuers. Symmetric ones are excluded: they would use a public key as a secret.
+pub const ACCEPTED: [Algorithm; 5] =
+    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
+
+/// The most keys of another issuer.
+const MAX_KEYS_OF_ISSUER: usize = 100;
+
+/// Reads the key set of another issuer. Keys of unknown types are ignored (RFC 7517 section 5). `None` if no key is usable.
+#[must_use]
+pub fn of_issuer(document: &[u8]) -> Option<Vec<Jwk>> {
+    #[derive(Deserialize)]
+    struct Document {
+        keys: Vec<Value>,
+    }
+    let document: Document = serde_json::from_slice(document).ok()?;
+    let keys: Vec<Jwk> = document
+        .keys
+        .into_iter()
+        .take(MAX_KEYS_OF_ISSUER)
+        .filter_map(|key| serde_json::from_value(key).ok())
+        .filter(|key| ACCEPTED.iter().any(|algorithm| is_for(key, *algorithm)))
+        .collect();
+    Some(keys).filter(|keys| !keys.is_empty())
 }
 
 /// Whether the key may verify signatures by `algorithm`. If a key for several algorithms says which, it serves only that one

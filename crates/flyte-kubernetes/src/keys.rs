@@ -8,17 +8,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flyte_keys::jwks;
-use jsonwebtoken::{Algorithm, jwk::Jwk};
+use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::api::{ApiError, ApiServer};
 use flyte_access::workload::Unavailable;
 use flyte_model::clock::{Clock, UnixTime};
-
-/// The accepted algorithms. Symmetric ones are excluded: they would use a public key as a secret.
-pub(crate) const ALGORITHMS: [Algorithm; 5] =
-    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 
 /// How long keys are used without reading them again, in seconds. Then a key that was withdrawn is no longer accepted.
 const FRESH_SECONDS: i64 = 300;
@@ -28,9 +23,6 @@ const STALE_SECONDS: i64 = 3600;
 const MIN_INTERVAL_SECONDS: i64 = 10;
 /// The minimum time after a request that failed, in seconds.
 const MIN_INTERVAL_AFTER_FAILURE_SECONDS: i64 = 1;
-/// The most keys of a cluster.
-const MAX_KEYS: usize = 100;
-
 /// The issuer and its keys.
 #[derive(Debug)]
 pub(crate) struct KeySet {
@@ -138,7 +130,7 @@ impl ClusterKeys {
             None => self.discover().await?,
         };
         let text = self.api.text(JWKS).await?;
-        let keys = parse(&text).ok_or_else(|| ApiError::Failed {
+        let keys = jwks::of_issuer(text.as_bytes()).ok_or_else(|| ApiError::Failed {
             path: JWKS.to_owned(),
             message: "this is not a JSON Web Key Set with a signing key".to_owned(),
         })?;
@@ -160,21 +152,4 @@ impl ClusterKeys {
         })?;
         Ok(configuration.issuer)
     }
-}
-
-/// Reads a key set. Keys of unknown types are ignored (RFC 7517 section 5). Returns `None` if no key is usable.
-fn parse(text: &str) -> Option<Vec<Jwk>> {
-    #[derive(Deserialize)]
-    struct Document {
-        keys: Vec<Value>,
-    }
-    let document: Document = serde_json::from_str(text).ok()?;
-    let keys: Vec<Jwk> = document
-        .keys
-        .into_iter()
-        .take(MAX_KEYS)
-        .filter_map(|key| serde_json::from_value(key).ok())
-        .filter(|key| ALGORITHMS.iter().any(|algorithm| jwks::is_for(key, *algorithm)))
-        .collect();
-    Some(keys).filter(|keys| !keys.is_empty())
 }

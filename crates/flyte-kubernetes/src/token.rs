@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
-use crate::keys::{ALGORITHMS, KeySet};
+use crate::keys::KeySet;
 use flyte_access::{token::Audience, workload::WorkloadError, workload::WorkloadId};
 use flyte_keys::jwks::{self, JwksError};
 use flyte_model::clock::UnixTime;
@@ -97,7 +97,7 @@ impl<'t> Unverified<'t> {
         // The library refuses unknown values of `alg`, including `none`, here.
         let header = jsonwebtoken::decode_header(token).map_err(|_| MALFORMED)?;
         let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| MALFORMED)?;
-        if !ALGORITHMS.contains(&header.alg) {
+        if !jwks::ACCEPTED.contains(&header.alg) {
             return Err(invalid("the pod's token is signed with an algorithm that is not accepted"));
         }
         // RFC 7515 section 4.1.11: a header that must be understood but is unknown makes the token invalid.
