@@ -91,7 +91,7 @@ impl Access {
 }
 
 /// A person of this subject, without rights.
-fn without_rights(subject: &str, scopes: Scopes, family_id: String) -> Caller {
+pub(super) fn without_rights(subject: &str, scopes: Scopes, family_id: String) -> Caller {
     Caller {
         subject: subject.to_owned(),
         client_id: reserved::RUN,

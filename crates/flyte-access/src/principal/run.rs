@@ -1,11 +1,8 @@
 //! Runs: a run may use its own project and domain while it is not finished and while its creator may use them.
 
-use super::{EffectiveRights, api_key, federated, person};
+use super::{EffectiveRights, api_key, federated, named::without_rights, person};
 use crate::{Access, Caller};
-use flyte_model::{
-    Limit, PrincipalKind, Role, Scopes,
-    clock::{UnixMillis, UnixTime},
-};
+use flyte_model::{Limit, Role, Scopes, clock::UnixMillis};
 use flyte_policy::{Grants, Permissions};
 use flyte_store::{Creator, CreatorKind, StoreError};
 
@@ -55,16 +52,8 @@ async fn current(
 ) -> Result<Result<EffectiveRights, &'static str>, StoreError> {
     let Creator { subject, kind, family_id, .. } = creator;
     let caller = Caller {
-        subject: subject.clone(),
         client_id: creator.client_id.clone(),
-        scopes: Scopes::new(),
-        family_id: family_id.clone(),
-        token_id: String::new(),
-        expires_at: UnixTime::MAX,
-        principal: PrincipalKind::Person,
-        authenticated_at: None,
-        grants: Grants::none(),
-        on_behalf_of: None,
+        ..without_rights(subject, Scopes::new(), family_id.clone())
     };
     match kind {
         CreatorKind::Person => person::look_up(access, &caller).await,
