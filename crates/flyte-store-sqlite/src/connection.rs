@@ -33,6 +33,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0016_run_starters.sql"),
     include_str!("migrations/0017_policies.sql"),
     include_str!("migrations/0018_outside_identities.sql"),
+    include_str!("migrations/0019_outside_issuers.sql"),
 ];
 /// The migration after which stored paths of objects are rewritten.
 const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");

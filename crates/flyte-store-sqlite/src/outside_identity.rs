@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{SqliteStore, already_exists, change, one, user};
 use flyte_model::clock::UnixTime;
-use flyte_store::{OutsideIdentity, OutsideIdentityStore, RoleIn, StoreError, User};
+use flyte_store::{EmailProof, OutsideIdentity, OutsideIdentityStore, RoleIn, StoreError, User};
 
 const COLUMNS: &str = "issuer, subject, provider, user_id, email, linked_at, last_sign_in_at";
 
@@ -22,13 +22,13 @@ fn identity(row: &Row<'_>) -> rusqlite::Result<OutsideIdentity> {
     })
 }
 
-/// Inserts an identity if its account exists and is enabled.
-fn insert(connection: &Connection, identity: &OutsideIdentity) -> Result<bool, SqliteError> {
+/// Inserts an identity if its account exists, is enabled and meets the condition.
+fn insert(connection: &Connection, identity: &OutsideIdentity, condition: &str) -> Result<bool, SqliteError> {
     let inserted = change(
         connection,
         &format!(
             "INSERT INTO outside_identities ({COLUMNS})
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM users WHERE id = ?4 AND disabled_at IS NULL"
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM users WHERE id = ?4 AND disabled_at IS NULL AND {condition}"
         ),
         params![
             identity.issuer,
@@ -44,15 +44,27 @@ fn insert(connection: &Connection, identity: &OutsideIdentity) -> Result<bool, S
     Ok(inserted > 0)
 }
 
-fn prove(connection: &Connection, user_id: &str, email: &str, now: UnixTime) -> Result<bool, SqliteError> {
-    let proved = change(
+fn prove(
+    connection: &Connection,
+    user_id: &str,
+    email: &str,
+    proof: &EmailProof,
+) -> Result<bool, SqliteError> {
+    let sql = "SELECT 1 FROM users WHERE id = ?1 AND email_key = ?2";
+    let email_key = user::email_key(email);
+    if one(connection, sql, [user_id, &email_key], |_| Ok(()))?.is_none() {
+        return Ok(false);
+    }
+    change(
         connection,
-        "INSERT INTO email_proofs (user_id, email_key, proved_at)
-         SELECT id, email_key, ?3 FROM users WHERE id = ?1 AND email_key = ?2
-         ON CONFLICT (user_id) DO UPDATE SET email_key = excluded.email_key, proved_at = excluded.proved_at",
-        params![user_id, user::email_key(email), now],
+        "INSERT INTO email_proofs (user_id, email_key, issuer, proved_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (user_id) DO UPDATE
+         SET email_key = excluded.email_key, issuer = excluded.issuer, proved_at = excluded.proved_at
+         WHERE excluded.issuer IS NULL OR email_proofs.issuer IS NOT NULL
+               OR email_proofs.email_key != excluded.email_key",
+        params![user_id, email_key, proof.issuer, proof.proved_at],
     )?;
-    Ok(proved > 0)
+    Ok(true)
 }
 
 #[async_trait]
@@ -85,7 +97,13 @@ impl OutsideIdentityStore for SqliteStore {
 
     async fn link_outside_identity(&self, identity: &OutsideIdentity) -> Result<bool, StoreError> {
         let identity = identity.clone();
-        self.write(move |connection| insert(connection, &identity)).await
+        self.write(move |connection| insert(connection, &identity, "TRUE")).await
+    }
+
+    async fn link_first_outside_identity(&self, identity: &OutsideIdentity) -> Result<bool, StoreError> {
+        let identity = identity.clone();
+        let has_none = "NOT EXISTS (SELECT 1 FROM outside_identities WHERE user_id = ?4)";
+        self.write(move |connection| insert(connection, &identity, has_none)).await
     }
 
     async fn create_user_of_identity(
@@ -93,12 +111,16 @@ impl OutsideIdentityStore for SqliteStore {
         user: &User,
         roles: &[RoleIn],
         identity: &OutsideIdentity,
+        vouches: bool,
     ) -> Result<(), StoreError> {
         let (user, roles, identity) = (user.clone(), roles.to_vec(), identity.clone());
         self.write(move |connection| {
             user::insert(connection, &user, &roles)?;
-            insert(connection, &identity)?;
-            prove(connection, &user.id, &user.email, user.created_at)?;
+            insert(connection, &identity, "TRUE")?;
+            if vouches {
+                let proof = EmailProof { issuer: Some(identity.issuer.clone()), proved_at: user.created_at };
+                prove(connection, &user.id, &user.email, &proof)?;
+            }
             Ok(())
         })
         .await
@@ -133,17 +155,18 @@ impl OutsideIdentityStore for SqliteStore {
         .await
     }
 
-    async fn prove_email(&self, user_id: &str, email: &str, now: UnixTime) -> Result<bool, StoreError> {
-        let (user_id, email) = (user_id.to_owned(), email.to_owned());
-        self.write(move |connection| prove(connection, &user_id, &email, now)).await
+    async fn prove_email(&self, user_id: &str, email: &str, proof: &EmailProof) -> Result<bool, StoreError> {
+        let (user_id, email, proof) = (user_id.to_owned(), email.to_owned(), proof.clone());
+        self.write(move |connection| prove(connection, &user_id, &email, &proof)).await
     }
 
-    async fn has_proved_email(&self, user_id: &str) -> Result<bool, StoreError> {
+    async fn email_proof(&self, user_id: &str) -> Result<Option<EmailProof>, StoreError> {
         let user_id = user_id.to_owned();
         self.read(move |connection| {
-            let sql = "SELECT 1 FROM email_proofs JOIN users ON id = user_id AND users.email_key = email_proofs.email_key
-                       WHERE user_id = ?1";
-            Ok(one(connection, sql, [user_id], |_| Ok(()))?.is_some())
+            let sql = "SELECT issuer, proved_at FROM email_proofs
+                       JOIN users ON id = user_id AND users.email_key = email_proofs.email_key WHERE user_id = ?1";
+            let proof = |row: &Row<'_>| Ok(EmailProof { issuer: row.get(0)?, proved_at: row.get(1)? });
+            one(connection, sql, [user_id], proof)
         })
         .await
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod contract;
 mod killed;
+mod outside_issuers;
 mod policies;
 
 use std::{

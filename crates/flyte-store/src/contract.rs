@@ -193,6 +193,7 @@ macro_rules! contract {
                 only_enabled_accounts_are_connected,
                 an_account_of_an_identity_is_created_with_it_or_not_at_all,
                 a_proof_is_for_one_address,
+                only_the_first_identity_is_connected_without_its_user,
             ],
             project: [
                 a_project_is_read_back_unchanged,

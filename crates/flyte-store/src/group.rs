@@ -21,10 +21,11 @@ pub struct Group {
 }
 
 /// The group of an outside provider that a group mirrors. The provider is part of the key, so a provider cannot claim a group
-/// that was made here, or another provider's, by using its name.
+/// that was made here, or another provider's, by using its name. A provider is known by its issuer: a section of the settings can
+/// be pointed at another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupOrigin {
-    /// The name of the provider, or of the SCIM client.
+    /// The issuer of the provider (for Entra ID, that of the tenant), or the name of the SCIM client.
     pub provider: String,
     /// The provider's immutable identifier of the group.
     pub external_id: String,
@@ -33,7 +34,7 @@ pub struct GroupOrigin {
 /// A query for groups, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupQuery {
-    /// Only groups of this provider.
+    /// Only groups of this provider ([`GroupOrigin::provider`]).
     pub provider: Option<String>,
     /// The most groups to return.
     pub limit: u32,
@@ -101,7 +102,7 @@ pub trait GroupStore: Send + Sync + 'static {
     async fn list_group_members(&self, query: &MemberQuery) -> Result<(Vec<User>, String), StoreError>;
     /// Returns the groups of a user, by name.
     async fn groups_of_user(&self, user_id: &str) -> Result<Vec<Group>, StoreError>;
-    /// Makes a user a member of exactly these groups of one provider. Groups that are not known yet are created, and get their new
+    /// Makes a user a member of exactly these groups of one provider ([`GroupOrigin::provider`]). Groups that are not known yet are created, and get their new
     /// names if those have changed. Groups that were made here, or are of other providers, stay as they are. Returns whether a
     /// membership has changed.
     ///

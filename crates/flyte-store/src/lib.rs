@@ -55,7 +55,7 @@ pub use grant::{
     RefreshToken, RevokedBy,
 };
 pub use group::{Group, GroupOrigin, GroupQuery, GroupStore, MemberQuery, ProviderGroup};
-pub use outside_identity::{OutsideIdentity, OutsideIdentityStore};
+pub use outside_identity::{EmailProof, OutsideIdentity, OutsideIdentityStore};
 pub use policy::{AssigneeQuery, Policy, PolicyStore, RoleIn};
 pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
 pub use revocation::RevocationStore;

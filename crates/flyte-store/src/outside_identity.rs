@@ -27,6 +27,15 @@ pub struct OutsideIdentity {
     pub last_sign_in_at: Option<UnixTime>,
 }
 
+/// A proof that the user of an account controls its e-mail address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailProof {
+    /// The issuer of the provider that vouches for it; `None` if the user has proved it to this server.
+    pub issuer: Option<String>,
+    /// The time of the proof.
+    pub proved_at: UnixTime,
+}
+
 /// Storage of [`OutsideIdentity`]s, and of the proofs that users control their e-mail addresses.
 #[async_trait]
 pub trait OutsideIdentityStore: Send + Sync + 'static {
@@ -43,8 +52,13 @@ pub trait OutsideIdentityStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the identity is connected already, to any account.
     async fn link_outside_identity(&self, identity: &OutsideIdentity) -> Result<bool, StoreError>;
-    /// Creates an account with these roles, whose e-mail address is proved, together with its identity. [`User::admin`] is
-    /// not looked at.
+    /// Connects an identity to an account that has none yet. Returns `false` if it has one, does not exist or is disabled.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] if the identity is connected already, to any account.
+    async fn link_first_outside_identity(&self, identity: &OutsideIdentity) -> Result<bool, StoreError>;
+    /// Creates an account with these roles together with its identity. With `vouches`, the identity's issuer vouches for the
+    /// address of the account. [`User::admin`] is not looked at.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the identifier or the address of the account is taken, or the identity is connected
@@ -54,6 +68,7 @@ pub trait OutsideIdentityStore: Send + Sync + 'static {
         user: &User,
         roles: &[RoleIn],
         identity: &OutsideIdentity,
+        vouches: bool,
     ) -> Result<(), StoreError>;
     /// Disconnects an identity. Sessions stay. Returns `false` if it does not belong to the account.
     async fn unlink_outside_identity(
@@ -65,8 +80,9 @@ pub trait OutsideIdentityStore: Send + Sync + 'static {
     /// Records a sign-in: its provider, the address that the provider has now, and the time.
     async fn note_outside_sign_in(&self, identity: &OutsideIdentity, now: UnixTime)
     -> Result<(), StoreError>;
-    /// Records that a user has proved to control an address. Returns `false` if it is not the account's address.
-    async fn prove_email(&self, user_id: &str, email: &str, now: UnixTime) -> Result<bool, StoreError>;
-    /// Whether the user has proved to control the address that the account has now.
-    async fn has_proved_email(&self, user_id: &str) -> Result<bool, StoreError>;
+    /// Records a proof that a user controls an address, in place of the last one. A provider's word does not replace a proof
+    /// to this server. Returns `false` if it is not the account's address.
+    async fn prove_email(&self, user_id: &str, email: &str, proof: &EmailProof) -> Result<bool, StoreError>;
+    /// Returns the proof that the user controls the address that the account has now.
+    async fn email_proof(&self, user_id: &str) -> Result<Option<EmailProof>, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! Users of outside providers, and proofs of e-mail addresses.
 
 use super::{Backend, NOW, user};
-use crate::{OutsideIdentity, RoleIn, StoreError, User};
+use crate::{EmailProof, OutsideIdentity, RoleIn, StoreError, User};
 use flyte_model::Role;
 
 fn identity(subject: &str, user: &str) -> OutsideIdentity {
@@ -62,30 +62,55 @@ pub async fn an_account_of_an_identity_is_created_with_it_or_not_at_all(store: B
     store.create_user(&user("bob")).await.unwrap();
     let ada = User { password_hash: None, ..user("ada") };
     store
-        .create_user_of_identity(&ada, &[RoleIn::everywhere(Role::Viewer)], &identity("1", "ada"))
+        .create_user_of_identity(&ada, &[RoleIn::everywhere(Role::Viewer)], &identity("1", "ada"), true)
         .await
         .unwrap();
     assert_eq!(store.user_by_id("id-ada").await.unwrap(), Some(ada));
     assert_eq!(store.outside_identity("https://id.example", "1").await.unwrap().unwrap().user_id, "id-ada");
-    assert!(store.has_proved_email("id-ada").await.unwrap());
+    let vouched = EmailProof { issuer: Some("https://id.example".to_owned()), proved_at: NOW };
+    assert_eq!(store.email_proof("id-ada").await.unwrap(), Some(vouched));
+    store.create_user_of_identity(&user("zoe"), &[], &identity("9", "zoe"), false).await.unwrap();
+    assert_eq!(store.email_proof("id-zoe").await.unwrap(), None, "the issuer does not vouch for addresses");
     // The address is taken, in another case; then the identity is.
     let double = User { email: "BOB@example.com".to_owned(), ..user("eve") };
-    let error = store.create_user_of_identity(&double, &[], &identity("2", "eve")).await.unwrap_err();
+    let error = store.create_user_of_identity(&double, &[], &identity("2", "eve"), true).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { kind: "user", .. }), "{error}");
     assert_eq!(store.outside_identity("https://id.example", "2").await.unwrap(), None);
-    let error = store.create_user_of_identity(&user("eve"), &[], &identity("1", "eve")).await.unwrap_err();
+    let error =
+        store.create_user_of_identity(&user("eve"), &[], &identity("1", "eve"), true).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { kind: "outside identity", .. }), "{error}");
     assert_eq!(store.user_by_id("id-eve").await.unwrap(), None);
 }
 
 pub async fn a_proof_is_for_one_address(store: Backend) {
     store.create_user(&user("ada")).await.unwrap();
-    assert!(!store.has_proved_email("id-ada").await.unwrap());
-    assert!(!store.prove_email("id-ada", "other@example.com", NOW).await.unwrap());
-    assert!(!store.prove_email("id-unknown", "ada@example.com", NOW).await.unwrap());
-    assert!(!store.has_proved_email("id-ada").await.unwrap());
-    for time in [NOW, NOW + 1] {
-        assert!(store.prove_email("id-ada", " Ada@Example.com", time).await.unwrap());
+    let own = EmailProof { issuer: None, proved_at: NOW };
+    let word = |issuer: &str| EmailProof { issuer: Some(issuer.to_owned()), proved_at: NOW + 1 };
+    let proof = async || store.email_proof("id-ada").await.unwrap();
+    assert_eq!(proof().await, None);
+    assert!(!store.prove_email("id-ada", "other@example.com", &own).await.unwrap());
+    assert!(!store.prove_email("id-unknown", "ada@example.com", &own).await.unwrap());
+    assert_eq!(proof().await, None);
+    for word in [word("https://a.example"), word("https://b.example")] {
+        assert!(store.prove_email("id-ada", " Ada@Example.com", &word).await.unwrap());
+        assert_eq!(proof().await, Some(word));
     }
-    assert!(store.has_proved_email("id-ada").await.unwrap());
+    for given in [own.clone(), word("https://a.example")] {
+        assert!(store.prove_email("id-ada", "ada@example.com", &given).await.unwrap());
+        assert_eq!(
+            proof().await,
+            Some(own.clone()),
+            "a provider's word does not replace the user's own proof"
+        );
+    }
+}
+
+pub async fn only_the_first_identity_is_connected_without_its_user(store: Backend) {
+    store.create_user(&user("ada")).await.unwrap();
+    let elsewhere = OutsideIdentity { issuer: "https://b.example".to_owned(), ..identity("1", "ada") };
+    assert!(store.link_first_outside_identity(&identity("1", "ada")).await.unwrap());
+    for second in [elsewhere.clone(), identity("2", "ada")] {
+        assert!(!store.link_first_outside_identity(&second).await.unwrap());
+    }
+    assert!(store.link_outside_identity(&elsewhere).await.unwrap(), "the user connects it");
 }

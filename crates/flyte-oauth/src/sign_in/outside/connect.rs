@@ -25,7 +25,7 @@ use flyte_model::ClientAddr;
 use flyte_pages::{
     ConnectView, ProviderLink, connect_page, continue_page, csrf, encode, error_page, internal_error_page,
 };
-use flyte_provider::{Profile, normalize_email};
+use flyte_provider::Profile;
 use flyte_store::StoreError;
 
 /// How long after the sign-in here an account can be connected, in seconds. An older session needs a new proof: otherwise
@@ -128,17 +128,14 @@ pub(in crate::sign_in) async fn submit(
         );
     }
     let user = &signed_in.user;
-    let linked = account::link(&server, &profile, user, "confirmed", address).await;
+    let linked = account::link(&server, &profile, user, address).await;
     match linked {
         Ok(Found::Account(_)) => {
             if let Err(error) = account::set_groups(&server, &profile, user).await {
                 return internal_error_page(&error);
             }
-            let same = normalize_email(&user.email);
-            let proved = profile.verified_email.filter(|email| same.as_deref() == Some(email.as_str()));
-            if let Some(email) = proved
-                && let Err(error) =
-                    server.store.prove_email(&user.id, email.as_str(), server.clock.now()).await
+            if let Some(provider) = server.outside.providers.get(&profile.provider)
+                && let Err(error) = account::vouch(&server, provider.settings(), &profile, user).await
             {
                 return internal_error_page(&error);
             }

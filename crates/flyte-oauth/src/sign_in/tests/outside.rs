@@ -1,6 +1,7 @@
 //! Sign-in through an outside provider, with a provider that can lie.
 
 mod accounts;
+mod addresses;
 
 use serde_json::{Value, json};
 use url::Url;

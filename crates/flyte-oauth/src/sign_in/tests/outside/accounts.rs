@@ -1,6 +1,7 @@
 //! The accounts that users of a provider sign in to.
 
 use flyte_settings::LinkRule;
+use flyte_store::EmailProof;
 
 use super::*;
 
@@ -42,7 +43,8 @@ async fn an_account_is_linked_by_address_only_if_rule_provider_and_account_agree
         })
         .await;
         if proved {
-            assert!(world.store().prove_email("id-of-Ada", "ada@example.com", NOW).await.unwrap());
+            let proof = EmailProof { issuer: None, proved_at: NOW };
+            assert!(world.store().prove_email("id-of-Ada", "ada@example.com", &proof).await.unwrap());
         }
         let mut browser = world.server.browser();
         sign_in(&world, &mut browser, claims.clone()).await;
@@ -179,7 +181,7 @@ async fn a_user_connects_their_own_account() {
     sign_in(&world, &mut browser, json!({"iat": NOW + 601, "exp": NOW + 900})).await;
     assert_eq!(browser.post("/login/connect", &connect).await.status, 200);
     assert_eq!(world.account("u1").await.as_deref(), Some("id-of-Ada"));
-    assert!(!world.store().has_proved_email("id-of-Ada").await.unwrap(), "another address");
+    assert_eq!(world.store().email_proof("id-of-Ada").await.unwrap(), None, "another address");
     assert_eq!(browser.post("/login/connect", &connect).await.status, 400, "used once");
     assert!(world.events().await.contains(&("identity_linked".to_owned(), "confirmed".to_owned())));
     let mut browser = world.server.browser();
@@ -229,7 +231,7 @@ async fn groups_of_a_provider_are_its_own() {
         let groups = world.store().groups_of_user("id-of-Ada").await.unwrap();
         let of_provider = |group: flyte_store::Group| {
             let origin = group.origin.expect("none that was made here");
-            assert_eq!(origin.provider, "corp");
+            assert_eq!(origin.provider, world.remote.url, "not the section, which can point elsewhere");
             origin.external_id
         };
         groups.into_iter().map(of_provider).collect::<Vec<_>>()
