@@ -23,7 +23,7 @@ pub(super) use self::{
 use crate::Administration;
 use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
-use flyte_model::Limit;
+use flyte_model::{Limit, check_display_text};
 use flyte_policy::{Permissions, PolicySet, builtin, check_role_name};
 use flyte_rpc::{allow, caller, invalid, store_error};
 use flyte_store::ApiKey;
@@ -32,8 +32,6 @@ use flyte_store::ApiKey;
 const DEFAULT_PAGE: u32 = 100;
 /// The longest page.
 const MAX_PAGE: u32 = 1000;
-/// The longest description, and the longest name of a person, in bytes.
-const MAX_TEXT_BYTES: usize = 256;
 
 /// What the services do, on behalf of a caller.
 #[derive(Clone)]
@@ -127,16 +125,7 @@ fn check_name(field: &str, name: &str) -> Result<(), ConnectError> {
 
 /// Checks a text for people.
 fn check_text(field: &str, text: &str) -> Result<(), ConnectError> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(invalid(field, &format!("must have at most {MAX_TEXT_BYTES} bytes")));
-    }
-    // Marks that turn the direction of text could make one name look like another.
-    let turns =
-        |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
-    if text.chars().any(|c| c.is_control() || turns(c)) {
-        return Err(invalid(field, "must have no control characters and no marks that turn its direction"));
-    }
-    Ok(())
+    check_display_text(text).map_err(|error| invalid(field, &error.to_string()))
 }
 
 /// Adds a part of the control plane to an event.

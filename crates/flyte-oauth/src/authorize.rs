@@ -37,7 +37,7 @@ use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::session::SignedIn;
 use flyte_model::{Scope, Scopes};
-use flyte_pages::{self, AccountView, ConsentView};
+use flyte_pages::{self, ChooseAccountView, ConsentView};
 use flyte_secrets::opaque_token;
 use flyte_settings::endpoints;
 use flyte_store::{AuthorizationCode, BrowserSession, Client, ClientKind, Consent};
@@ -77,7 +77,7 @@ enum Outcome {
     /// A redirect to a page of this server, by path: the user must sign in, or has chosen an account.
     Visit(String),
     /// The user must choose an account.
-    Choose(Box<AccountView>),
+    Choose(Box<ChooseAccountView>),
     /// The user must be asked for consent.
     Ask(Box<ConsentView>),
     /// The browser returns to the client with a code.
@@ -143,7 +143,7 @@ pub(super) async fn respond(
     };
     match outcome {
         Ok(Outcome::Visit(location)) => see_other(&location),
-        Ok(Outcome::Choose(view)) => flyte_pages::account_page(&server.config, headers, &view),
+        Ok(Outcome::Choose(view)) => flyte_pages::choose_account_page(&server.config, headers, &view),
         Ok(Outcome::Ask(view)) => flyte_pages::consent_page(&server.config, headers, &view),
         Ok(Outcome::Code(code)) => answer.code(&code),
         Err(error) => answer.error(&error),
@@ -280,7 +280,7 @@ impl Visit<'_> {
         let settled = demanded
             || expected.is_some_and(|expected| expected != who.user.id)
             || self.mark.is_some_and(chosen);
-        let view = || AccountView {
+        let view = || ChooseAccountView {
             client_name: self.client.name.clone(),
             user_name: who.user.name.clone(),
             user_email: who.user.email.clone(),

@@ -1,4 +1,6 @@
-//! The page on which a person chooses the account for an authorization request.
+//! The pages on which users manage their own account.
+//!
+//! All of them extend `account/base.html` and show a [`Frame`]. Their forms post to the address of the page.
 
 use askama::Template;
 use axum::{
@@ -6,39 +8,76 @@ use axum::{
     response::Response,
 };
 
-use super::{
-    csrf,
-    form_action::FormAction,
-    page::{page, server_name},
-};
-use flyte_settings::Config;
+use super::{console::Moment, csrf, page::scripted_page};
+use flyte_model::clock::UnixTime;
 
-/// The signed-in account that the person may continue with.
-#[derive(Clone, Debug)]
-pub struct AccountView {
-    /// `client_name`.
-    pub client_name: String,
-    /// Full name of the person who is signed in; may be empty.
-    pub user_name: String,
-    /// Their e-mail address.
-    pub user_email: String,
-    /// Query of the validated authorization request. The form sends it back in the field `request`.
-    pub request: String,
+/// What all pages of the account show.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frame<'a> {
+    /// E-mail address of the signed-in user.
+    pub email: &'a str,
+    /// What was done, in a sentence.
+    pub notice: Option<&'a str>,
+    /// Why nothing was done, in a sentence.
+    pub error: Option<&'a str>,
+}
+
+impl Frame<'_> {
+    /// The status of the page: an error is the client's.
+    fn status(&self) -> StatusCode {
+        if self.error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+    }
+}
+
+/// A section of the account, as its list shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The address of its page.
+    pub href: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What it has, in a few words.
+    pub what: &'static str,
 }
 
 #[derive(Template)]
-#[template(path = "account.html")]
-struct AccountTemplate<'a> {
-    view: &'a AccountView,
-    server: &'a str,
+#[template(path = "account/index.html")]
+struct IndexTemplate<'a> {
+    frame: &'a Frame<'a>,
+    entries: &'a [Entry],
     csrf: &'a str,
 }
 
-/// The page that asks for the account. Its form posts `csrf`, `request` and `decision` (`continue` or
-/// `another-account`) to `/oauth2/account`.
+/// The list of the sections, and the form to sign out, which posts to `/oauth2/logout`.
 #[must_use]
-pub fn account_page(config: &Config, headers: &HeaderMap, view: &AccountView) -> Response {
+pub fn index_page(headers: &HeaderMap, frame: &Frame<'_>, entries: &[Entry]) -> Response {
     let csrf = csrf::token(headers);
-    let template = AccountTemplate { view, server: server_name(config), csrf: &csrf.token };
-    csrf.attach(page(StatusCode::OK, &template, &FormAction::of_request(&view.request)))
+    csrf.attach(scripted_page(frame.status(), &IndexTemplate { frame, entries, csrf: &csrf.token }))
+}
+
+/// The content of the page with the name and the e-mail address.
+#[derive(Clone, Copy, Debug)]
+pub struct ProfileView<'a> {
+    /// The name, as it is or as it was typed.
+    pub name: &'a str,
+    /// The time at which the account was created.
+    pub created_at: UnixTime,
+}
+
+#[derive(Template)]
+#[template(path = "account/profile.html")]
+struct ProfileTemplate<'a> {
+    frame: &'a Frame<'a>,
+    view: &'a ProfileView<'a>,
+    created: Option<Moment>,
+    csrf: &'a str,
+}
+
+/// The page with the name and the e-mail address. Its form posts `csrf` and `name` to `/account/profile`.
+#[must_use]
+pub fn profile_page(headers: &HeaderMap, frame: &Frame<'_>, view: &ProfileView<'_>) -> Response {
+    let csrf = csrf::token(headers);
+    let created = Moment::of(view.created_at).filter(|_| view.created_at > 0);
+    let template = ProfileTemplate { frame, view, created, csrf: &csrf.token };
+    csrf.attach(scripted_page(frame.status(), &template))
 }

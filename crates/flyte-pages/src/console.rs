@@ -7,6 +7,7 @@ use askama::Template;
 use axum::{http::StatusCode, response::Response};
 
 use super::page::scripted_page;
+use flyte_model::clock::UnixTime;
 
 /// A page of the console. Texts may come from tasks and are escaped.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +108,18 @@ pub struct Moment {
     pub datetime: String,
     /// For people, in UTC.
     pub text: String,
+}
+
+impl Moment {
+    /// The moment of a time in seconds; `None` if it is out of the range of dates.
+    #[must_use]
+    pub fn of(at: UnixTime) -> Option<Self> {
+        let at = jiff::Timestamp::from_second(at).ok()?;
+        Some(Self {
+            datetime: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            text: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        })
+    }
 }
 
 /// A value of a fact or of a table.

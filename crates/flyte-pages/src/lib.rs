@@ -6,11 +6,13 @@
 //! - `/oauth2/logout`: `request` (the query of the logout request, empty on the home page) and `decision` (`sign-out`
 //!   or `sign-out-browser`);
 //! - `/login/connect`: `decision` (`connect` or `cancel`);
+//! - `/account/...`: see [`account`];
 //! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 #![forbid(unsafe_code)]
 
-mod account;
+pub mod account;
 pub mod assets;
+mod choose_account;
 mod consent;
 mod console;
 pub mod csrf;
@@ -26,8 +28,8 @@ mod provider;
 mod query;
 mod return_to;
 
-pub use account::{AccountView, account_page};
 pub use assets::serve as serve_asset;
+pub use choose_account::{ChooseAccountView, choose_account_page};
 pub use consent::{ConsentView, consent_page};
 pub use console::{
     Cell, ConsoleView, Content, Cut, Failure, Link, LogLine, LogPart, LogView, Moment, Phase, Section, Tone,

@@ -9,6 +9,8 @@ const AUTHORIZE: &str = "/oauth2/authorize?";
 const DEVICE: &str = "/device";
 /// The console of a Flyte 2 backend.
 const CONSOLE: &str = "/v2";
+/// The pages of the user's own account.
+const ACCOUNT: &str = "/account";
 /// The sign-in of an app at another host.
 const APP: &str = "/apps/sign-in?";
 
@@ -18,14 +20,14 @@ const CONNECT: &str = "/login/connect";
 /// The maximum length of a request that is kept during the sign-in, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Path and query of an authorization request to this server, of the device page, of a page of the console, of the sign-in of
-/// an app, or of the page that connects an account. A sign-in leads only to these and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
+/// Path and query of an authorization request to this server, of the device page, of a page of the console or of the own account, of the sign-in
+/// of an app, or of the page that connects an account. A sign-in leads only to these and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// Accepts only `/oauth2/authorize?...`, `/device`, `/device?...`, `/apps/sign-in?...`, `/login/connect`, and `/v2` with
-    /// what is below it.
+    /// Accepts only `/oauth2/authorize?...`, `/device`, `/device?...`, `/apps/sign-in?...`, `/login/connect`, and `/v2` and
+    /// `/account` with what is below them.
     /// Refuses every other path, a scheme or host, a fragment, and characters that are not allowed in a request line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -34,7 +36,7 @@ impl ReturnTo {
             true
         } else if let Some(rest) = text.strip_prefix(DEVICE) {
             rest.is_empty() || rest.strip_prefix('?').is_some_and(is_query)
-        } else if let Some(rest) = text.strip_prefix(CONSOLE) {
+        } else if let Some(rest) = [CONSOLE, ACCOUNT].iter().find_map(|prefix| text.strip_prefix(prefix)) {
             is_below(rest) && is_query(rest)
         } else {
             [AUTHORIZE, APP].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_query))
@@ -101,6 +103,8 @@ mod tests {
             "/v2",
             "/v2/",
             "/v2?org=x",
+            "/account",
+            "/account/keys?token=a",
             "/v2/domain/development/project/flytesnacks/runs?q=a%2Fb",
             "/apps/sign-in?host=a.apps.example.com&path=%2F&state=x",
         ] {
@@ -109,6 +113,8 @@ mod tests {
         for refused in [
             "",
             "/",
+            "/accounts",
+            "/account/../login",
             "/oauth2/authorize",
             "/oauth2/authorize/",
             "/oauth2/authorize#?",

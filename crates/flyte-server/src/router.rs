@@ -24,6 +24,7 @@ use crate::{
     app::{App, Backend, Embedded},
     panic, upstream,
 };
+use flyte_account::Account;
 use flyte_console::Console;
 use flyte_gateway::Gateway;
 use flyte_http::{
@@ -62,6 +63,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(CatchPanicLayer::custom(panic::connect_error))
         .layer(DefaultBodyLimit::disable());
 
+    let account = account_pages(&app, services.clone());
     let console = Arc::new(Console {
         sessions: app.authorization_server.sessions.clone(),
         access: Arc::clone(&app.access),
@@ -73,6 +75,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
     let router = pages
         .merge(calls)
         .merge(limited)
+        .merge(account)
         .merge(console_pages(&app, console))
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),
@@ -110,6 +113,23 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         middleware::from_fn(ambiguity::refuse),
         option_layer(apps),
     ))
+}
+
+/// The pages of users' own accounts.
+fn account_pages(app: &App, services: Services) -> Router {
+    let account = Account {
+        sessions: app.authorization_server.sessions.clone(),
+        access: Arc::clone(&app.access),
+        services,
+        store: Arc::clone(&app.store),
+        audit: app.audit.clone(),
+        clock: app.clock.clone(),
+    };
+    flyte_account::router(Arc::new(account))
+        .layer(middleware::map_response(flyte_pages::security_headers))
+        .layer(CatchPanicLayer::custom(panic::page))
+        .layer(RequestBodyLimitLayer::new(form::MAX_BYTES))
+        .layer(middleware::from_fn(limits::limit_form_time))
 }
 
 /// The console: our own pages, or that of a backend with the sign-in of its apps.

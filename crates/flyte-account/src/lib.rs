@@ -1,0 +1,52 @@
+//! The pages on which users manage their own account: `/account` and the pages below it that need services of this server.
+//!
+//! [`index`] lists the sections. Each page acts as the user of the browser session. What has an RPC is done by that RPC
+//! ([`flyte_rpc::Local`]), so the [door](flyte_access::door) decides about pages as it does about calls.
+#![forbid(unsafe_code)]
+
+mod index;
+mod profile;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod visit;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
+
+use flyte_access::Access;
+use flyte_audit::Audit;
+use flyte_identity::session::Sessions;
+use flyte_model::clock::Clock;
+use flyte_rpc::Services;
+use flyte_store::Store;
+
+/// The longest form, in bytes. The forms have a few short fields.
+const MAX_FORM_BYTES: usize = 16 * 1024;
+
+/// What the pages need.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The sessions of browsers.
+    pub sessions: Sessions,
+    /// The rights of users, and what ends tokens.
+    pub access: Arc<Access>,
+    /// The services that the pages call.
+    pub services: Services,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The audit log.
+    pub audit: Audit,
+    /// The current time.
+    pub clock: Clock,
+}
+
+/// The routes of the pages.
+pub fn router(account: Arc<Account>) -> Router {
+    Router::new()
+        .route("/account", get(index::show))
+        .route("/account/profile", get(profile::show).post(profile::change))
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .with_state(account)
+}
