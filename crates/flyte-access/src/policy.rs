@@ -185,7 +185,9 @@ pub fn may_manage_permissions(caller: &Caller, limit: &Limit, what: &'static str
     Err(if caller.grants.may_somewhere(permission) { Denied::Limit(what) } else { Denied::Admin(what) })
 }
 
-fn describe(limit: &Limit) -> String {
+/// A part of the control plane in words, as the end of a phrase: "everywhere", "in project \"p\"".
+#[must_use]
+pub fn describe(limit: &Limit) -> String {
     match (&limit.project, &limit.domain) {
         (None, None) => "everywhere".to_owned(),
         (None, Some(domain)) => format!("in domain {domain:?} of all projects"),

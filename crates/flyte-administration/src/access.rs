@@ -27,24 +27,6 @@ impl Service {
         Self { state }
     }
 
-    /// The principal of this name. Only administrators learn whether it exists.
-    async fn other(&self, context: &RequestContext, name: &str) -> Result<NamedPrincipal, ConnectError> {
-        let caller = caller(context)?;
-        let verdict =
-            policy::may_administer(caller, Permission::ManagePermissions, "asking what others may do");
-        allow(&self.state.audit, context, verdict).await?;
-        let found = self.state.access.find_principal(name).await.map_err(|reason| match reason {
-            Reason::Store(error) => store_error(error),
-            Reason::Missing | Reason::Invalid(_) | Reason::Unavailable(_) => {
-                tracing::warn!(%reason, "a principal could not be looked up");
-                ConnectError::unavailable("the principal could not be looked up; try again later")
-            }
-        })?;
-        found.ok_or_else(|| {
-            ConnectError::not_found(format!("there is no user, API key, trust rule or run {name:?}"))
-        })
-    }
-
     /// What the service of an RPC asks of the caller beyond the door.
     async fn of_service(&self, caller: &Caller, rpc: &Rpc) -> Result<Result<(), Denied>, ConnectError> {
         let keeps = rpc.callers == Callers::KeyKeepers && rpc.scope == RequiredScope::All;
@@ -57,6 +39,30 @@ impl Service {
             false => policy::may_trust(caller, by_keeper, self.state.clock.now(), "creating a trust rule"),
         })
     }
+}
+
+/// The caller itself, or the principal of this name. Only administrators learn whether another one exists.
+pub(super) async fn principal(
+    state: &Administration,
+    context: &RequestContext,
+    name: &str,
+) -> Result<NamedPrincipal, ConnectError> {
+    let own = caller(context)?;
+    if name.is_empty() || name == own.subject {
+        return Ok(NamedPrincipal { caller: Caller::clone(own), ended: None });
+    }
+    let verdict = policy::may_administer(own, Permission::ManagePermissions, "asking what others may do");
+    allow(&state.audit, context, verdict).await?;
+    let found = state.access.find_principal(name).await.map_err(|reason| match reason {
+        Reason::Store(error) => store_error(error),
+        Reason::Missing | Reason::Invalid(_) | Reason::Unavailable(_) => {
+            tracing::warn!(%reason, "a principal could not be looked up");
+            ConnectError::unavailable("the principal could not be looked up; try again later")
+        }
+    })?;
+    found.ok_or_else(|| {
+        ConnectError::not_found(format!("there is no user, API key, trust rule or run {name:?}"))
+    })
 }
 
 /// The RPC that a request is about.
@@ -99,14 +105,7 @@ impl AccessService for Service {
     ) -> ServiceResult<impl Encodable<ExplainAccessResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
         let rpc = rpc(&request)?;
-        let own = caller(&context)?;
-        let principal = match request.principal.as_str() {
-            name if name.is_empty() || name == own.subject => {
-                NamedPrincipal { caller: Caller::clone(own), ended: None }
-            }
-            name => self.other(&context, name).await?,
-        };
-        let NamedPrincipal { caller, ended } = principal;
+        let NamedPrincipal { caller, ended } = principal(&self.state, &context, &request.principal).await?;
         if let Some(why) = ended {
             let refusal = Refusal::Denied(Denied::Ended(why));
             return Response::ok(answer(&Explanation::of_refusal(rpc, &refusal), caller.subject));

@@ -8,7 +8,7 @@ use flyte_idl::flyteauth::{
     ListUsersResponse, UpdateUserRequest, UpdateUserResponse, UserService,
 };
 
-use super::directory::{NewPerson, own_message};
+use super::directory::{NewPerson, granted};
 use buffa::MessageField;
 use secrecy::ExposeSecret as _;
 
@@ -31,14 +31,16 @@ impl UserService for Service {
         request: ServiceRequest<'_, CreateUserRequest>,
     ) -> ServiceResult<impl Encodable<CreateUserResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
+        let roles = request.roles.into_iter().map(|grant| granted("roles", Some(grant)));
         let new = NewPerson {
             email: request.email,
             name: request.name.trim().to_owned(),
             with_password: request.with_password,
+            roles: roles.collect::<Result<_, _>>()?,
         };
         let (user, password) = self.directory.create_person(&context, new, "email").await?;
         Response::ok(CreateUserResponse {
-            user: MessageField::some(own_message(user)),
+            user: MessageField::some(self.directory.own_person(user).await?),
             password: password.map_or_else(String::new, |password| password.expose_secret().to_owned()),
             ..CreateUserResponse::default()
         })
@@ -54,7 +56,7 @@ impl UserService for Service {
         let name = request.name.trim();
         let user = self.directory.update_person(&context, &user, name, request.enabled).await?;
         Response::ok(UpdateUserResponse {
-            user: MessageField::some(own_message(user)),
+            user: MessageField::some(self.directory.own_person(user).await?),
             ..UpdateUserResponse::default()
         })
     }
@@ -66,7 +68,7 @@ impl UserService for Service {
     ) -> ServiceResult<impl Encodable<GetUserResponse> + Send + use<'a>> {
         let user = self.directory.person("user", &request.to_owned_message().user).await?;
         Response::ok(GetUserResponse {
-            user: MessageField::some(own_message(user)),
+            user: MessageField::some(self.directory.own_person(user).await?),
             ..GetUserResponse::default()
         })
     }
@@ -77,8 +79,11 @@ impl UserService for Service {
         request: ServiceRequest<'_, ListUsersRequest>,
     ) -> ServiceResult<impl Encodable<ListUsersResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
-        let (users, token) = self.directory.people(request.limit, request.token).await?;
-        let users = users.into_iter().map(own_message).collect();
+        let (found, token) = self.directory.people(request.limit, request.token).await?;
+        let mut users = Vec::with_capacity(found.len());
+        for user in found {
+            users.push(self.directory.own_person(user).await?);
+        }
         Response::ok(ListUsersResponse { users, token, ..ListUsersResponse::default() })
     }
 }

@@ -1,6 +1,6 @@
 //! `cloudidl.authorizer.AuthorizerService`: who has which roles and policies.
 //!
-//! Its other RPCs are called among the parts of the hosted control plane only. The door refuses them.
+//! `Authorize` answers what callers may do. The other RPCs are called among the parts of the hosted control plane only. The door refuses them.
 
 use std::sync::Arc;
 
@@ -22,14 +22,17 @@ use flyte_idl::cloudidl::authorizer::{
     ListUsersResponse, UnassignIdentityRequest, UnassignIdentityResponse,
 };
 
-use super::directory::identity;
+use super::directory::{everywhere, identity, resource};
 use buffa::MessageField;
-use flyte_idl::cloudidl::authorizer::{PolicyAssignment, assign_identity_request, unassign_identity_request};
+use flyte_idl::cloudidl::{
+    authorizer::{PolicyAssignment, assign_identity_request, unassign_identity_request},
+    common::identity::Principal,
+};
 use flyte_policy::SubjectKind;
 use flyte_rpc::{invalid, store_error};
 use flyte_store::AssigneeQuery;
 
-use crate::{Administration, directory::Directory};
+use crate::{Administration, access::principal, directory::Directory};
 
 pub(super) struct Service {
     directory: Directory,
@@ -58,7 +61,7 @@ impl AuthorizerService for Service {
         let subject = self.directory.subject(request.identity.into_option()).await?;
         match request.assignment {
             Some(assign_identity_request::Assignment::RoleId(id)) => {
-                self.directory.assign_named_role(&context, &subject, &id.name).await?;
+                self.directory.assign_role(&context, &subject, everywhere(&id.name)).await?;
             }
             Some(assign_identity_request::Assignment::PolicyId(id)) => {
                 self.directory.assign_policy(&context, &subject, &id.name).await?;
@@ -77,7 +80,7 @@ impl AuthorizerService for Service {
         let subject = self.directory.subject(request.identity.into_option()).await?;
         match request.assignment {
             Some(unassign_identity_request::Assignment::RoleId(id)) => {
-                self.directory.unassign_role(&context, &subject, &id.name).await?;
+                self.directory.unassign_role(&context, &subject, everywhere(&id.name)).await?;
             }
             Some(unassign_identity_request::Assignment::PolicyId(id)) => {
                 self.directory.unassign_policy(&context, &subject, &id.name).await?;
@@ -153,10 +156,29 @@ impl AuthorizerService for Service {
 
     async fn authorize<'a>(
         &'a self,
-        _: RequestContext,
-        _: ServiceRequest<'_, AuthorizeRequest>,
+        context: RequestContext,
+        request: ServiceRequest<'_, AuthorizeRequest>,
     ) -> ServiceResult<impl Encodable<AuthorizeResponse> + Send + use<'a>> {
-        Err::<Response<AuthorizeResponse>, _>(internal("Authorize"))
+        let request = request.to_owned_message();
+        let subject = match request.identity.into_option().and_then(|identity| identity.principal) {
+            Some(Principal::UserId(id)) => id.subject,
+            Some(Principal::ApplicationId(id)) => id.subject,
+            Some(Principal::ExternalIdentity(_)) => {
+                return Err(invalid(
+                    "identity.external_identity",
+                    "cannot have roles or policies of its own",
+                ));
+            }
+            None => return Err(invalid("identity", "is missing: a user or an application")),
+        };
+        let permission = resource::permission("action", request.action)?;
+        let limit = resource::limit("resource", request.resource.into_option())?;
+        let principal = principal(&self.directory.state, &context, &subject).await?;
+        Response::ok(AuthorizeResponse {
+            // Of a project without a domain, and of a domain of all projects, all parts are meant.
+            allowed: principal.caller.grants.hold(permission.into(), &limit),
+            ..AuthorizeResponse::default()
+        })
     }
 
     async fn create_identity<'a>(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteauth::{
     CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, DeleteRoleResponse, GetRoleRequest,
-    GetRoleResponse, ListRolesRequest, ListRolesResponse, RoleService, UpdateRoleRequest, UpdateRoleResponse,
+    GetRoleResponse, GrantRoleRequest, GrantRoleResponse, ListRolesRequest, ListRolesResponse,
+    RevokeRoleRequest, RevokeRoleResponse, RoleService, UpdateRoleRequest, UpdateRoleResponse,
 };
 
 use buffa::MessageField;
@@ -14,6 +15,7 @@ use flyte_policy::{Permission, Permissions, UnknownPermission, builtin};
 use flyte_rpc::invalid;
 use flyte_store::CustomRole;
 
+use super::directory::granted;
 use crate::{Administration, directory::Directory};
 
 pub(super) struct Service {
@@ -116,5 +118,28 @@ impl RoleService for Service {
         let name = request.to_owned_message().name;
         self.directory.delete_role(&context, &name).await?;
         Response::ok(DeleteRoleResponse::default())
+    }
+    async fn grant_role<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GrantRoleRequest>,
+    ) -> ServiceResult<impl Encodable<GrantRoleResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let subject = self.directory.own_subject(request.subject.into_option()).await?;
+        let grant = granted("grant", request.grant.into_option())?;
+        self.directory.assign_role(&context, &subject, grant).await?;
+        Response::ok(GrantRoleResponse::default())
+    }
+
+    async fn revoke_role<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, RevokeRoleRequest>,
+    ) -> ServiceResult<impl Encodable<RevokeRoleResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let subject = self.directory.own_subject(request.subject.into_option()).await?;
+        let grant = granted("grant", request.grant.into_option())?;
+        self.directory.unassign_role(&context, &subject, grant).await?;
+        Response::ok(RevokeRoleResponse::default())
     }
 }

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext};
 
 pub(super) use self::{
-    assignments::identity,
+    assignments::{everywhere, identity},
     groups::group_message,
     people::{NewPerson, own_message},
-    policies::{NewPolicy, role_in},
+    policies::{NewPolicy, granted, role_in},
 };
 use crate::Administration;
 use flyte_access::{Caller, policy};

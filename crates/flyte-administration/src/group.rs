@@ -36,7 +36,7 @@ impl GroupService for Service {
         let request = request.to_owned_message();
         let group = self.directory.create_group(&context, request.name, request.description).await?;
         Response::ok(CreateGroupResponse {
-            group: MessageField::some(group_message(group, Vec::new())),
+            group: MessageField::some(group_message(group)),
             ..CreateGroupResponse::default()
         })
     }
@@ -47,9 +47,8 @@ impl GroupService for Service {
         request: ServiceRequest<'_, GetGroupRequest>,
     ) -> ServiceResult<impl Encodable<GetGroupResponse> + Send + use<'a>> {
         let group = self.directory.group(&request.to_owned_message().group).await?;
-        let policies = self.directory.policies_of_group(&group).await?;
         Response::ok(GetGroupResponse {
-            group: MessageField::some(group_message(group, policies)),
+            group: MessageField::some(self.directory.group_with_assignments(group).await?),
             ..GetGroupResponse::default()
         })
     }
@@ -61,7 +60,7 @@ impl GroupService for Service {
     ) -> ServiceResult<impl Encodable<ListGroupsResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
         let (groups, token) = self.directory.groups(request.limit, request.token).await?;
-        let groups = groups.into_iter().map(|group| group_message(group, Vec::new())).collect();
+        let groups = groups.into_iter().map(group_message).collect();
         Response::ok(ListGroupsResponse { groups, token, ..ListGroupsResponse::default() })
     }
 
@@ -74,7 +73,7 @@ impl GroupService for Service {
         let group = self.directory.group(&request.group).await?;
         let group = self.directory.update_group(&context, group, request.name, request.description).await?;
         Response::ok(UpdateGroupResponse {
-            group: MessageField::some(group_message(group, Vec::new())),
+            group: MessageField::some(group_message(group)),
             ..UpdateGroupResponse::default()
         })
     }

@@ -71,7 +71,7 @@ impl UserService for Service {
         }
         // There is no password to send by mail: people sign in at an outside provider, or get one from an administrator.
         let name = format!("{} {}", spec.first_name.trim(), spec.last_name.trim()).trim().to_owned();
-        let new = NewPerson { email: spec.email, name, with_password: false };
+        let new = NewPerson { email: spec.email, name, with_password: false, roles: Vec::new() };
         let (user, _) = self.directory.create_person(&context, new, "spec.email").await?;
         Response::ok(CreateUserResponse {
             id: MessageField::some(UserIdentifier { subject: user.id, ..UserIdentifier::default() }),

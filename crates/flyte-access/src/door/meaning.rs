@@ -69,6 +69,9 @@ const NAMES: &[(&str, Meaning)] = &[
     // The rights of an API key or a trust rule: the service compares them with the caller's.
     ("flyteauth.Access.project", Meaning::Text),
     ("flyteauth.Access.domain", Meaning::Text),
+    // A role that someone gets or loses: the service compares it with the caller's.
+    ("flyteauth.Grant.project", Meaning::Text),
+    ("flyteauth.Grant.domain", Meaning::Text),
     // A question about a project, which reveals nothing that is in it.
     ("flyteauth.ExplainAccessRequest.project", Meaning::Text),
     ("flyteauth.ExplainAccessRequest.domain", Meaning::Text),

@@ -109,8 +109,11 @@ pub const RPCS: &[Rpc] = &[
     Rpc::write("flyteauth.RoleService/DeleteRole")
         .by_administrator("deleting a role")
         .needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.RoleService/GrantRole").on_server().needing(Permission::ManagePermissions),
+    Rpc::write("flyteauth.RoleService/RevokeRole").on_server().needing(Permission::ManagePermissions),
+    // What it answers about principals other than the caller, its service decides.
+    Rpc::read("cloudidl.authorizer.AuthorizerService/Authorize").on_server().for_all(),
     // The parts of a hosted control plane call these among themselves.
-    Rpc::closed("cloudidl.authorizer.AuthorizerService/Authorize"),
     Rpc::closed("cloudidl.authorizer.AuthorizerService/CreateIdentity"),
     Rpc::closed("cloudidl.authorizer.AuthorizerService/DeleteIdentity"),
     Rpc::closed("cloudidl.authorizer.AuthorizerService/CreateResource"),

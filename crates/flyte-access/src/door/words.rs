@@ -48,6 +48,15 @@ const RESOURCES: &[Resource] = &[
             ("list", "flyteidl2.artifact.ArtifactService/ListArtifacts"),
         ],
     ),
+    (
+        "assignment",
+        &[
+            ("create", "cloudidl.authorizer.AuthorizerService/AssignIdentity"),
+            ("delete", "cloudidl.authorizer.AuthorizerService/UnassignIdentity"),
+            ("get", "cloudidl.authorizer.AuthorizerService/GetIdentityAssignments"),
+            ("list", "cloudidl.authorizer.AuthorizerService/ListIdentityAssignments"),
+        ],
+    ),
     ("audit", &[("get", "flyteauth.AuditService/ListEvents"), ("list", "flyteauth.AuditService/ListEvents")]),
     (
         "code",
@@ -74,8 +83,35 @@ const RESOURCES: &[Resource] = &[
             ("update", "flyteidl2.org.DomainService/UpdateDomain"),
         ],
     ),
+    (
+        "group",
+        &[
+            ("create", "flyteauth.GroupService/CreateGroup"),
+            ("delete", "flyteauth.GroupService/DeleteGroup"),
+            ("get", "flyteauth.GroupService/GetGroup"),
+            ("list", "flyteauth.GroupService/ListGroups"),
+            ("update", "flyteauth.GroupService/UpdateGroup"),
+        ],
+    ),
     ("io", &[("get", "flyteidl2.dataproxy.DataProxyService/GetActionData")]),
     ("logs", &[("get", "flyteidl2.dataproxy.DataProxyService/TailLogs")]),
+    (
+        "member",
+        &[
+            ("get", "cloudidl.identity.MemberService/ListMembers"),
+            ("list", "cloudidl.identity.MemberService/ListMembers"),
+        ],
+    ),
+    (
+        "policy",
+        &[
+            ("create", "cloudidl.identity.PolicyService/CreatePolicy"),
+            ("delete", "cloudidl.identity.PolicyService/DeletePolicy"),
+            ("get", "cloudidl.identity.PolicyService/GetPolicy"),
+            ("list", "cloudidl.identity.PolicyService/List"),
+            ("update", "cloudidl.identity.PolicyService/CreatePolicyBinding"),
+        ],
+    ),
     (
         "project",
         &[
@@ -83,6 +119,18 @@ const RESOURCES: &[Resource] = &[
             ("get", "flyteidl2.project.ProjectService/GetProject"),
             ("list", "flyteidl2.project.ProjectService/ListProjects"),
             ("update", "flyteidl2.project.ProjectService/UpdateProject"),
+        ],
+    ),
+    (
+        "role",
+        &[
+            ("create", "flyteauth.RoleService/CreateRole"),
+            ("delete", "flyteauth.RoleService/DeleteRole"),
+            ("get", "flyteauth.RoleService/GetRole"),
+            ("grant", "flyteauth.RoleService/GrantRole"),
+            ("list", "flyteauth.RoleService/ListRoles"),
+            ("revoke", "flyteauth.RoleService/RevokeRole"),
+            ("update", "flyteauth.RoleService/UpdateRole"),
         ],
     ),
     (
@@ -144,6 +192,16 @@ const RESOURCES: &[Resource] = &[
             ("list", "flyteauth.TrustService/ListTrusts"),
         ],
     ),
+    (
+        "user",
+        &[
+            ("create", "flyteauth.UserService/CreateUser"),
+            ("delete", "cloudidl.identity.UserService/DeleteUser"),
+            ("get", "flyteauth.UserService/GetUser"),
+            ("list", "flyteauth.UserService/ListUsers"),
+            ("update", "flyteauth.UserService/UpdateUser"),
+        ],
+    ),
 ];
 
 /// Words that name no RPC. The message lists those that there are.
@@ -175,7 +233,10 @@ fn resources() -> String {
 /// Whether a text names a kind of resource: in the singular or the plural, in any case.
 fn names(text: &str, resource: &str) -> bool {
     let text = text.to_ascii_lowercase().replace('_', "-");
-    let plural_of = |word: &str, one: &str| word.strip_suffix('s') == Some(one);
+    let plural_of = |word: &str, one: &str| {
+        let stems = (word.strip_suffix("ies"), one.strip_suffix('y'));
+        word.strip_suffix('s') == Some(one) || matches!(stems, (Some(word), Some(one)) if word == one)
+    };
     text == resource || plural_of(&text, resource) || plural_of(resource, &text)
 }
 
@@ -229,6 +290,7 @@ mod tests {
             ("Create", "API_Keys", "CreateApiKey"),
             ("get", "log", "TailLogs"),
             ("update", "setting", "UpdateSettings"),
+            ("list", "policies", "List"),
         ] {
             assert_eq!(door.find_by_words(verb, resource).unwrap().method(), method);
         }

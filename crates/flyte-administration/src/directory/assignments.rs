@@ -2,15 +2,19 @@
 
 use buffa::MessageField;
 use connectrpc::{ConnectError, RequestContext};
-use flyte_idl::cloudidl::{authorizer::IdentityAssignment, common as cloud, common::identity::Principal};
+use flyte_idl::{
+    cloudidl::{authorizer::IdentityAssignment, common as cloud, common::identity::Principal},
+    flyteauth::{self, subject},
+};
 
-use super::{Directory, policies, resource};
-use crate::find_api_key;
+use super::{Directory, place, policies, resource};
+use crate::{find_api_key, rights::check_limit};
 use flyte_access::policy;
-use flyte_audit::{Detail, Kind};
+use flyte_audit::{Detail, Event, Kind};
 use flyte_model::Limit;
-use flyte_policy::{Binding, Permissions, Subject, SubjectKind, builtin};
+use flyte_policy::{Binding, Subject, SubjectKind, builtin};
 use flyte_rpc::{allow, caller, invalid, store_error};
+use flyte_store::RoleIn;
 
 /// A change of what a subject has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,15 +30,33 @@ impl Directory {
             Some(Principal::UserId(id)) => {
                 Ok(Subject::user(&self.person("identity.user_id.subject", &id.subject).await?.id))
             }
-            Some(Principal::ApplicationId(id)) => match find_api_key(&self.state, &id.subject).await? {
-                Some(key) => Ok(Subject::application(key.client_id.as_str())),
-                None => Err(ConnectError::not_found(format!("there is no API key {:?}", id.subject))),
-            },
+            Some(Principal::ApplicationId(id)) => self.application(&id.subject).await,
             Some(Principal::ExternalIdentity(_)) => {
                 Err(invalid("identity.external_identity", "cannot have roles or policies of its own"))
             }
             None => Err(invalid("identity", "is missing: a user or an application")),
         }
+    }
+
+    /// The subject that one of our own messages names. It exists.
+    pub(crate) async fn own_subject(
+        &self,
+        subject: Option<flyteauth::Subject>,
+    ) -> Result<Subject, ConnectError> {
+        match subject.and_then(|subject| subject.subject) {
+            Some(subject::Subject::User(text)) => {
+                Ok(Subject::user(&self.person("subject.user", &text).await?.id))
+            }
+            Some(subject::Subject::ApiKey(client_id)) => self.application(&client_id).await,
+            Some(subject::Subject::Group(text)) => Ok(Subject::group(&self.group(&text).await?.id)),
+            None => Err(invalid("subject", "is missing: a user, an API key or a group")),
+        }
+    }
+
+    async fn application(&self, client_id: &str) -> Result<Subject, ConnectError> {
+        let key = find_api_key(&self.state, client_id).await?;
+        let key = key.ok_or_else(|| ConnectError::not_found(format!("there is no API key {client_id:?}")))?;
+        Ok(Subject::application(key.client_id.as_str()))
     }
 
     /// Checks that the caller may give a subject a policy, or take it: that it manages permissions wherever the policy gives a role
@@ -66,14 +88,15 @@ impl Directory {
         subject: &Subject,
         name: &str,
     ) -> Result<(), ConnectError> {
-        if let Some(permissions) = builtin(name) {
-            return self.assign_role(context, subject, name, permissions).await;
+        if builtin(name).is_some() {
+            return self.assign_role(context, subject, everywhere(name)).await;
         }
         self.require_policy(name).await?;
         self.allow_policy(context, name, Change::Assign).await?;
         let now = self.state.clock.now();
         if self.state.store.assign_policy(subject, name, now).await.map_err(store_error)? {
-            self.record(context, Kind::PolicyAssigned, subject, Detail::Policy, name).await;
+            self.record(context, Kind::PolicyAssigned, subject, |event| event.detail(Detail::Policy, name))
+                .await;
         }
         Ok(())
     }
@@ -86,7 +109,7 @@ impl Directory {
         name: &str,
     ) -> Result<(), ConnectError> {
         if builtin(name).is_some() {
-            return self.unassign_role(context, subject, name).await;
+            return self.unassign_role(context, subject, everywhere(name)).await;
         }
         self.require_policy(name).await?;
         self.allow_policy(context, name, Change::Unassign).await?;
@@ -96,7 +119,8 @@ impl Directory {
                 subject.kind.noun()
             )));
         }
-        self.record(context, Kind::PolicyUnassigned, subject, Detail::Policy, name).await;
+        self.record(context, Kind::PolicyUnassigned, subject, |event| event.detail(Detail::Policy, name))
+            .await;
         Ok(())
     }
 
@@ -108,68 +132,67 @@ impl Directory {
         known.map(|_| ()).ok_or_else(|| policies::not_found(name))
     }
 
-    /// Gives a subject a role by its name, everywhere.
-    pub(crate) async fn assign_named_role(
+    /// Gives a subject a role in a part of the control plane. Nothing happens if it has the role there already.
+    pub(crate) async fn assign_role(
         &self,
         context: &RequestContext,
         subject: &Subject,
-        name: &str,
+        RoleIn { role, limit }: RoleIn,
     ) -> Result<(), ConnectError> {
-        let role = self.role("role_id.name", name).await?;
-        self.assign_role(context, subject, &role.name, role.permissions).await
-    }
-
-    /// Gives a subject a role everywhere.
-    async fn assign_role(
-        &self,
-        context: &RequestContext,
-        subject: &Subject,
-        role: &str,
-        permissions: Permissions,
-    ) -> Result<(), ConnectError> {
-        self.allow_role(context, permissions, &Limit::default(), "giving a role everywhere").await?;
-        let binding = Binding { subject: subject.clone(), role: role.to_owned(), limit: Limit::default() };
+        let permissions = self.role("role", &role).await?.permissions;
+        check_limit(&self.state, caller(context)?, "grant", &limit).await?;
+        self.allow_role(context, permissions, &limit, "giving a role there").await?;
+        let binding = Binding { subject: subject.clone(), role, limit };
         if self.state.store.bind_role(&binding, self.state.clock.now()).await.map_err(store_error)? {
-            self.record(context, Kind::RoleGranted, subject, Detail::Role, role).await;
+            self.record_role(context, Kind::RoleGranted, &binding).await;
         }
         Ok(())
     }
 
-    /// Takes a role that a subject has everywhere.
+    /// Takes a role that a subject has in a part of the control plane.
     pub(crate) async fn unassign_role(
         &self,
         context: &RequestContext,
         subject: &Subject,
-        role: &str,
+        RoleIn { role, limit }: RoleIn,
     ) -> Result<(), ConnectError> {
-        self.allow_change(context, &Limit::default(), "taking a role everywhere").await?;
-        let binding = Binding { subject: subject.clone(), role: role.to_owned(), limit: Limit::default() };
+        self.allow_change(context, &limit, "taking a role there").await?;
+        let binding = Binding { subject: subject.clone(), role, limit };
         if !self.state.store.unbind_role(&binding).await.map_err(store_error)? {
             return Err(ConnectError::not_found(format!(
-                "the {} does not have the role {role:?} everywhere",
-                subject.kind.noun()
+                "the {} does not have the role {:?} {}",
+                subject.kind.noun(),
+                binding.role,
+                policy::describe(&binding.limit)
             )));
         }
-        self.record(context, Kind::RoleRevoked, subject, Detail::Role, role).await;
+        self.record_role(context, Kind::RoleRevoked, &binding).await;
         Ok(())
     }
 
+    pub(super) async fn record_role(&self, context: &RequestContext, kind: Kind, binding: &Binding) {
+        let Binding { subject, role, limit } = binding;
+        self.record(context, kind, subject, |event| place(event.detail(Detail::Role, role), limit)).await;
+    }
+
+    /// Records a change of what a subject has.
     async fn record(
         &self,
         context: &RequestContext,
         kind: Kind,
         subject: &Subject,
-        detail: Detail,
-        name: &str,
+        what: impl FnOnce(Event) -> Event,
     ) {
         // People are known by their addresses.
         let email = match subject.kind {
             SubjectKind::User => self.state.store.user_by_id(&subject.id).await.ok().flatten(),
             _ => None,
         };
-        self.changed(context, kind, |event| match email {
-            Some(user) => event.object(&user.email).detail(Detail::User, &subject.id).detail(detail, name),
-            None => event.object(&subject.id).detail(detail, name),
+        self.changed(context, kind, |event| {
+            what(match email {
+                Some(user) => event.object(&user.email).detail(Detail::User, &subject.id),
+                None => event.object(&subject.id),
+            })
         })
         .await;
     }
@@ -229,6 +252,11 @@ impl Directory {
             ..IdentityAssignment::default()
         })
     }
+}
+
+/// A role everywhere.
+pub(crate) fn everywhere(role: &str) -> RoleIn {
+    RoleIn { role: role.to_owned(), limit: Limit::default() }
 }
 
 /// The message of a person or an API key.

@@ -160,22 +160,30 @@ impl Directory {
         self.state.store.list_group_members(&query).await.map_err(store_error)
     }
 
-    /// The names of a group's policies.
-    pub(crate) async fn policies_of_group(&self, group: &Group) -> Result<Vec<String>, ConnectError> {
-        let (_, policies) = self.assigned(&Subject::group(&group.id)).await?;
-        Ok(policies.into_iter().filter_map(|policy| policy.id.into_option().map(|id| id.name)).collect())
+    /// The message of a group, with its own roles and policies.
+    pub(crate) async fn group_with_assignments(
+        &self,
+        group: Group,
+    ) -> Result<flyteauth::Group, ConnectError> {
+        let subject = Subject::group(&group.id);
+        let (_, policies) = self.assigned(&subject).await?;
+        let policies = policies.into_iter().filter_map(|policy| policy.id.into_option().map(|id| id.name));
+        Ok(flyteauth::Group {
+            policies: policies.collect(),
+            roles: self.grants(&subject).await?,
+            ..group_message(group)
+        })
     }
 }
 
-/// The message of a group.
-pub(crate) fn group_message(group: Group, policies: Vec<String>) -> flyteauth::Group {
+/// The message of a group, without what it has.
+pub(crate) fn group_message(group: Group) -> flyteauth::Group {
     flyteauth::Group {
         id: group.id,
         name: group.name,
         description: group.description,
         provider: group.origin.map(|origin| origin.provider).unwrap_or_default(),
         created_at: group.created_at,
-        policies,
         ..flyteauth::Group::default()
     }
 }

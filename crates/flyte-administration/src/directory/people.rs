@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::{Directory, check_text, ended_key};
+use crate::rights::check_limit;
 use buffa::MessageField;
 use flyte_access::policy::{self, Denied};
 use flyte_audit::{Detail, Event, Kind};
@@ -25,6 +26,8 @@ pub(crate) struct NewPerson {
     /// The part of the address before the @ if empty.
     pub(crate) name: String,
     pub(crate) with_password: bool,
+    /// The role that new accounts have if there is none.
+    pub(crate) roles: Vec<RoleIn>,
 }
 
 fn check_email(field: &str, email: &str) -> Result<(), ConnectError> {
@@ -52,26 +55,42 @@ impl Directory {
         store.user_by_email(text).await.map_err(store_error)?.ok_or_else(|| not_found(text))
     }
 
-    /// Creates an account with the role that new accounts have. Returns its password if it has one.
+    /// The roles of a new account: what is asked for, otherwise the role that new accounts have.
+    async fn roles_of_new(
+        &self,
+        context: &RequestContext,
+        wanted: &[RoleIn],
+    ) -> Result<Vec<RoleIn>, ConnectError> {
+        if wanted.is_empty() {
+            // `none` is no role.
+            let Ok(role) = self.state.config.access.default_role.parse::<Role>() else {
+                return Ok(Vec::new());
+            };
+            let verdict =
+                policy::may_hand_out(caller(context)?, Permissions::of_role(role), &Limit::default());
+            allow(&self.state.audit, context, verdict).await?;
+            return Ok(vec![RoleIn::everywhere(role)]);
+        }
+        for RoleIn { role, limit } in wanted {
+            let permissions = self.permissions_of("roles.role", role).await?;
+            check_limit(&self.state, caller(context)?, "roles", limit).await?;
+            self.allow_role(context, permissions, limit, "giving a role there").await?;
+        }
+        Ok(wanted.to_owned())
+    }
+
+    /// Creates an account. Returns its password if it has one.
     pub(crate) async fn create_person(
         &self,
         context: &RequestContext,
         new: NewPerson,
         field: &str,
     ) -> Result<(User, Option<SecretString>), ConnectError> {
-        let NewPerson { email, name, with_password } = new;
+        let NewPerson { email, name, with_password, roles: wanted } = new;
         check_email(field, &email)?;
         check_text("name", &name)?;
+        let roles = self.roles_of_new(context, &wanted).await?;
         let caller = caller(context)?;
-        let roles: Vec<_> = match self.state.config.access.default_role.parse::<Role>() {
-            Ok(role) => {
-                let verdict = policy::may_hand_out(caller, Permissions::of_role(role), &Limit::default());
-                allow(&self.state.audit, context, verdict).await?;
-                vec![RoleIn::everywhere(role)]
-            }
-            // `none`.
-            Err(_) => Vec::new(),
-        };
         // A password is enough to sign in. The holder of a stolen API key could stay by an account of their own.
         let verdict = match with_password && !caller.principal.is_person() {
             true => Err(Denied::Person("creating an account with a password")),
@@ -105,6 +124,10 @@ impl Directory {
             roles.iter().fold(event, |event, role| event.detail(Detail::Role, &role.role))
         })
         .await;
+        for RoleIn { role, limit } in wanted {
+            let binding = Binding { subject: Subject::user(&user.id), role, limit };
+            self.record_role(context, Kind::RoleGranted, &binding).await;
+        }
         Ok((user, password))
     }
 
@@ -219,6 +242,30 @@ impl Directory {
         Ok(message)
     }
 
+    /// Our own message of an account, with its own roles, policies and groups.
+    pub(crate) async fn own_person(&self, user: User) -> Result<flyteauth::User, ConnectError> {
+        let subject = Subject::user(&user.id);
+        let groups = self.state.store.groups_of_user(&user.id).await.map_err(store_error)?;
+        let policies = self.state.store.policies_of(&subject).await.map_err(store_error)?;
+        Ok(flyteauth::User {
+            roles: self.grants(&subject).await?,
+            policies: policies.into_iter().map(|policy| policy.name).collect(),
+            groups: groups.into_iter().map(|group| group.name).collect(),
+            ..own_message(user)
+        })
+    }
+
+    /// Our own messages of the roles of a subject itself.
+    pub(super) async fn grants(&self, subject: &Subject) -> Result<Vec<flyteauth::Grant>, ConnectError> {
+        let grants = self.bindings(subject).await?.into_iter().map(|binding| flyteauth::Grant {
+            role: binding.role,
+            project: binding.limit.project.unwrap_or_default(),
+            domain: binding.limit.domain.unwrap_or_default(),
+            ..flyteauth::Grant::default()
+        });
+        Ok(grants.collect())
+    }
+
     /// The bindings of a subject itself.
     pub(super) async fn bindings(&self, subject: &Subject) -> Result<Vec<Binding>, ConnectError> {
         self.state.store.bindings_of(subject).await.map_err(store_error)
@@ -234,7 +281,7 @@ fn password_error(error: &flyte_identity::PasswordError) -> ConnectError {
     ConnectError::unavailable("making a password failed; try again later")
 }
 
-/// Our own message of an account.
+/// Our own message of an account, without what it has.
 pub(crate) fn own_message(user: User) -> flyteauth::User {
     flyteauth::User {
         subject: user.id,

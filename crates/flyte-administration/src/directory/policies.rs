@@ -2,7 +2,7 @@
 
 use buffa::MessageField;
 use connectrpc::{ConnectError, RequestContext};
-use flyte_idl::cloudidl::common as cloud;
+use flyte_idl::{cloudidl::common as cloud, flyteauth};
 
 use super::{Directory, check_name, check_text, page, place, resource, roles};
 use crate::rights::check_limit;
@@ -39,6 +39,20 @@ pub(crate) fn role_in(field: &str, binding: Option<cloud::PolicyBinding>) -> Res
     }
     let limit = resource::limit(&format!("{field}.resource"), binding.resource.into_option())?;
     Ok(RoleIn { role, limit })
+}
+
+/// The role in a part of the control plane that one of our own messages says.
+///
+/// # Errors
+/// `invalid_argument` that names the field.
+pub(crate) fn granted(field: &str, grant: Option<flyteauth::Grant>) -> Result<RoleIn, ConnectError> {
+    let flyteauth::Grant { role, project, domain, .. } =
+        grant.ok_or_else(|| invalid(field, "is missing: a role, and where"))?;
+    if role.is_empty() {
+        return Err(invalid(&format!("{field}.role"), "is missing"));
+    }
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(RoleIn { role, limit: Limit { project: given(project), domain: given(domain) } })
 }
 
 impl Directory {

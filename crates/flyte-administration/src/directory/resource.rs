@@ -12,7 +12,7 @@ use flyte_rpc::invalid;
 ///
 /// # Errors
 /// `invalid_argument` that names `field`.
-pub(in crate::directory) fn limit(field: &str, resource: Option<Resource>) -> Result<Limit, ConnectError> {
+pub(crate) fn limit(field: &str, resource: Option<Resource>) -> Result<Limit, ConnectError> {
     let given = |text: String| Some(text).filter(|text| !text.is_empty());
     match resource.and_then(|resource| resource.resource) {
         None => Err(invalid(field, "is missing: an organization, a domain or a project")),

@@ -262,6 +262,111 @@ async fn callers_hand_out_no_more_than_they_hold() {
 }
 
 #[tokio::test]
+async fn a_role_is_given_and_taken_in_a_part_of_the_control_plane() {
+    let server = Server::with_project().await;
+    server.ok(CREATE, "Root", json!({"project": {"id": "p2"}})).await;
+    let roles = json!([
+        {"role": "contributor", "project": "p2", "domain": "staging"},
+        {"role": "viewer", "project": "p1"},
+    ]);
+    let new = json!({"email": "bob@example.com", "roles": roles});
+    let bob = server.by("Root", OWN_USERS, "CreateUser", new).await["user"].clone();
+    assert_eq!(bob["roles"], roles, "instead of the role of new accounts");
+    server.by("Root", GROUPS, "CreateGroup", json!({"name": "g"})).await;
+    server.by("Root", GROUPS, "AddGroupMember", json!({"group": "g", "user": "bob@example.com"})).await;
+    let grant = |subject: Value, role: &str, project: &str| json!({"subject": subject, "grant": {"role": role, "project": project}});
+    let group = grant(json!({"group": "g"}), "admin", "p1");
+    server.by("Root", OWN_ROLES, "GrantRole", group.clone()).await;
+    server.by("Root", OWN_ROLES, "GrantRole", group.clone()).await;
+    let read = server.by("Root", GROUPS, "GetGroup", json!({"group": "g"})).await;
+    assert_eq!(read["group"]["roles"], json!([{"role": "admin", "project": "p1"}]));
+    let listed = server.by("Root", OWN_USERS, "ListUsers", json!({})).await;
+    let listed =
+        listed["users"].as_array().unwrap().iter().find(|user| user["email"] == bob["email"]).unwrap();
+    assert_eq!((&listed["roles"], &listed["groups"]), (&roles, &json!(["g"])));
+
+    // What each may do: by the group in p1, by the account's own role in a domain of p2.
+    let allowed = async |by: &str, subject: &Value, project: &str, domain: &str| {
+        let resource = json!({"project": {"name": project, "domain": {"name": domain}}});
+        let action = "ACTION_CREATE_FLYTE_EXECUTIONS";
+        let request =
+            json!({"identity": {"userId": {"subject": subject}}, "resource": resource, "action": action});
+        server.by(by, AUTHORIZER, "Authorize", request).await["allowed"] == true
+    };
+    for (project, domain, expected) in [
+        ("p1", "", true),
+        ("p1", "production", true),
+        ("p2", "", false),
+        ("p2", "staging", true),
+        ("p2", "production", false),
+    ] {
+        assert_eq!(allowed("Root", &bob["subject"], project, domain).await, expected, "{project} {domain}");
+    }
+    assert!(allowed("Ada", &json!("user-Ada"), "p1", "").await, "about herself");
+    let about_another = json!({"identity": user("user-Root"), "resource": in_project("p1"), "action": "ACTION_MANAGE_PERMISSIONS"});
+    server.denied("Ada", AUTHORIZER, "Authorize", about_another).await;
+    for wrong in [
+        json!({"resource": in_project("p1"), "action": "ACTION_MANAGE_PERMISSIONS"}),
+        json!({"identity": user("user-Root"), "action": "ACTION_MANAGE_PERMISSIONS"}),
+        json!({"identity": user("user-Root"), "resource": in_project("p1"), "action": "ACTION_MANAGE_TENANT"}),
+        json!({"identity": {"externalIdentity": {"subject": "x"}}, "resource": in_project("p1"), "action": "ACTION_MANAGE_PERMISSIONS"}),
+    ] {
+        assert_eq!(
+            server.refused("Root", AUTHORIZER, "Authorize", wrong.clone()).await.0,
+            "invalid_argument",
+            "{wrong}"
+        );
+    }
+
+    server.by("Root", OWN_ROLES, "RevokeRole", group.clone()).await;
+    assert!(!allowed("Root", &bob["subject"], "p1", "").await);
+    assert_eq!(server.refused("Root", OWN_ROLES, "RevokeRole", group).await.0, "not_found");
+    let own = json!({"user": "bob@example.com"});
+    for wrong in [
+        grant(own.clone(), "viewer", "p9"),
+        json!({"subject": own, "grant": {"role": "viewer", "project": "p1", "domain": "nowhere"}}),
+        json!({"subject": own}),
+        json!({"grant": {"role": "viewer"}}),
+        grant(own.clone(), "", "p1"),
+    ] {
+        assert_eq!(
+            server.refused("Root", OWN_ROLES, "GrantRole", wrong.clone()).await.0,
+            "invalid_argument",
+            "{wrong}"
+        );
+    }
+    assert_eq!(
+        server.refused("Root", OWN_ROLES, "GrantRole", grant(own.clone(), "none", "p1")).await.0,
+        "not_found"
+    );
+
+    // An administrator of p1 gives roles there only, and not those of the server.
+    server.ada_only_in_p1(Role::Admin).await;
+    server.by("Ada", OWN_ROLES, "GrantRole", grant(own.clone(), "contributor", "p1")).await;
+    for project in ["p2", ""] {
+        let refused =
+            server.refused("Ada", OWN_ROLES, "GrantRole", grant(own.clone(), "viewer", project)).await;
+        assert!(
+            ["permission_denied", "invalid_argument"].contains(&refused.0.as_str()),
+            "{project}: {refused:?}"
+        );
+    }
+    server
+        .denied(
+            "Ada",
+            OWN_ROLES,
+            "RevokeRole",
+            json!({"subject": {"user": "user-Root"}, "grant": {"role": "admin"}}),
+        )
+        .await;
+    // Nor does she make accounts.
+    server.denied("Ada", OWN_USERS, "CreateUser", json!({"email": "c@example.com"})).await;
+    let events = server.recorded().await;
+    assert_eq!(events.iter().filter(|event| *event == "role_granted").count(), 4, "{events:?}");
+    assert_eq!(events.iter().filter(|event| *event == "role_revoked").count(), 1, "{events:?}");
+}
+
+#[tokio::test]
 async fn roles_and_policies_are_changed_piece_by_piece() {
     let server = Server::with_project().await;
     let actions = json!(["ACTION_VIEW_FLYTE_INVENTORY", "ACTION_CREATE_FLYTE_EXECUTIONS"]);
