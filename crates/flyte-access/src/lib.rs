@@ -48,12 +48,12 @@ pub use self::{
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_keys::{SigningKeys, VerifyError};
 use flyte_model::{
-    ClientId, PrincipalKind, Scopes,
+    ClientAddr, ClientId, PrincipalKind, Scopes,
     clock::{Clock, UnixTime},
 };
 use flyte_policy::{Grants, PolicySet};
 use flyte_settings::Config;
-use flyte_store::{Creator, FAMILY_RETENTION, Store, StoreError};
+use flyte_store::{Creator, FAMILY_RETENTION, SignInUse, Store, StoreError};
 
 /// How long a lookup of a principal (does it exist, what are its rights?) is valid, in seconds.
 const ACCOUNT_CHECK_INTERVAL: i64 = 10;
@@ -205,6 +205,9 @@ impl Access {
             }
         };
         let caller = Arc::new(rights.given_to((*claims).clone()));
+        if caller.principal.is_person() {
+            self.note_sign_in_use(&caller.family_id, None);
+        }
         self.cache.put(
             key,
             Verified {
@@ -320,7 +323,14 @@ impl Access {
         self.usage.note_trust_rule(family_id.to_owned(), now);
     }
 
-    /// Writes the times at which machine identities last got a token. To be called at least once a minute and before
+    /// Notes the use of a person's token family from the address of the current request. `agent` is `User-Agent` if the request is
+    /// the program's own, and not only one of its calls. [`Access::write_usage`] writes it to the store.
+    pub fn note_sign_in_use(&self, family_id: &str, agent: Option<String>) {
+        let address = ClientAddr::current().map(|client| client.0.to_string());
+        self.usage.note_sign_in(family_id, SignInUse { at: self.clock.now(), address, agent });
+    }
+
+    /// Writes the times at which machine identities last got a token, and the last uses of people's. To be called at least once a minute and before
     /// shutdown.
     ///
     /// # Errors

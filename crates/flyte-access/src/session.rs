@@ -38,6 +38,14 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Ends the streams of a browser session that has just ended, at once on this replica.
+    pub fn end_session(&self, session_id: &str) {
+        self.revoked.insert_until_forgotten(&format!("{FAMILY_PREFIX}{session_id}"), self.clock.now());
+        self.end_revoked_streams();
+    }
+}
+
 impl Caller {
     /// The identifier of the browser session that calls; `None` if the caller has a token.
     #[must_use]

@@ -1,4 +1,4 @@
-//! The times at which machine identities last got a token. They are collected in memory and written periodically, so
+//! The times at which machine identities last got a token, and the last uses of what people are signed in with. They are collected in memory and written periodically, so
 //! that no request waits for the write.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
 };
 
 use flyte_model::{ClientId, clock::UnixTime};
-use flyte_store::{Store, StoreError};
+use flyte_store::{SignInUse, Store, StoreError, UnwrittenUses};
 
 /// Times that are not written yet.
 #[derive(Debug, Default)]
@@ -20,7 +20,10 @@ struct Times {
 
 /// Collects the times.
 #[derive(Debug, Default)]
-pub(super) struct Usage(Mutex<Times>);
+pub(super) struct Usage {
+    times: Mutex<Times>,
+    sign_ins: UnwrittenUses,
+}
 
 impl Usage {
     pub(super) fn note_api_key(&self, client_id: ClientId, now: UnixTime) {
@@ -31,12 +34,17 @@ impl Usage {
         self.change(|times| note(&mut times.trust_rules, family_id, now));
     }
 
+    pub(super) fn note_sign_in(&self, family_id: &str, used: SignInUse) {
+        self.sign_ins.note(family_id, used);
+    }
+
     fn change<T>(&self, work: impl FnOnce(&mut Times) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Writes the collected times. Keeps them for the next call if the store fails.
     pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+        self.sign_ins.write(store).await?;
         let Times { api_keys, trust_rules } = self.change(std::mem::take);
         let api_keys: Vec<_> = api_keys.into_iter().collect();
         let trust_rules: Vec<_> = trust_rules.into_iter().collect();

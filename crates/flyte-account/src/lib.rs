@@ -4,9 +4,12 @@
 //! ([`flyte_rpc::Local`]), so the [door](flyte_access::door) decides about pages as it does about calls.
 #![forbid(unsafe_code)]
 
+mod agent;
+mod applications;
 mod index;
 mod profile;
 mod refusal;
+mod sign_ins;
 #[cfg(test)]
 mod tests;
 mod visit;
@@ -20,6 +23,7 @@ use flyte_audit::Audit;
 use flyte_identity::session::Sessions;
 use flyte_model::clock::Clock;
 use flyte_rpc::Services;
+use flyte_settings::Config;
 use flyte_store::Store;
 
 /// The longest form, in bytes. The forms have a few short fields.
@@ -34,6 +38,8 @@ pub struct Account {
     pub access: Arc<Access>,
     /// The services that the pages call.
     pub services: Services,
+    /// The settings.
+    pub config: Arc<Config>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The audit log.
@@ -47,6 +53,8 @@ pub fn router(account: Arc<Account>) -> Router {
     Router::new()
         .route("/account", get(index::show))
         .route("/account/profile", get(profile::show).post(profile::change))
+        .route("/account/sessions", get(sign_ins::show).post(sign_ins::end))
+        .route("/account/applications", get(applications::show).post(applications::withdraw))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(account)
 }

@@ -1,21 +1,29 @@
 //! The pages as a browser gets them, with the authorization server and the services that they call.
 
+mod applications;
 mod profile;
+mod sign_ins;
 
 use std::sync::Arc;
 
 use axum::{Router, body::Body};
-use flyte_access::{door, testing::Parts};
+use flyte_access::{door, testing::Parts, token::TokenGrant};
 use flyte_administration::Administration;
 use flyte_identity::Passwords;
+use flyte_model::{ClientAddr, Scope};
 use flyte_oauth::AuthorizationServer;
 use flyte_rpc::{Entrance, Services};
-use flyte_testing::user;
+use flyte_secrets::opaque_token;
+use flyte_store::{AuditQuery, AuditRecord, AuthorizationCode, BrowserSession, NewRefreshToken};
+use flyte_testing::{NOW, user};
 use http::{Request, StatusCode, header, request::Builder};
 use http_body_util::BodyExt as _;
+use secrecy::ExposeSecret as _;
 use tower::ServiceExt as _;
 
 use crate::{Account, router};
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 
 /// The server's pages and services.
 struct Server {
@@ -71,6 +79,7 @@ impl Server {
             sessions: oauth.sessions.clone(),
             access: Arc::clone(&parts.access),
             services: services.clone(),
+            config: Arc::clone(config),
             store: Arc::clone(store),
             audit: parts.audit.clone(),
             clock: clock.clone(),
@@ -82,9 +91,63 @@ impl Server {
         Self { parts, oauth, router }
     }
 
+    /// Signs a program in with a browser: its family, and a refresh token.
+    async fn program(&self, browser: &Browser<'_>, client: &str, family: &str) {
+        let store = &self.parts.store;
+        let code = AuthorizationCode {
+            code_hash: opaque_token::hash(family),
+            family_id: family.to_owned(),
+            client_id: client.parse().unwrap(),
+            user_id: browser.session.user_id.clone(),
+            session_id: browser.session.id.clone(),
+            authenticated_at: NOW,
+            redirect_uri: "http://127.0.0.1/cb".to_owned(),
+            code_challenge: "challenge".to_owned(),
+            scopes: [Scope::ALL].into(),
+            audience: None,
+            nonce: None,
+            expires_at: NOW + 60,
+        };
+        assert!(store.create_code(&code).await.unwrap());
+        let token_hash = opaque_token::hash(&format!("refresh {family}"));
+        let refresh = NewRefreshToken { token_hash, expires_at: NOW + 86_400 };
+        store.redeem_code(&code.code_hash, Some(&refresh), NOW).await.unwrap();
+    }
+
+    /// An access token of Ada in this family.
+    fn token(&self, client: &str, family: &str) -> String {
+        let grant = TokenGrant {
+            user_id: "user-Ada".to_owned(),
+            client_id: client.parse().unwrap(),
+            scopes: [Scope::ALL].into(),
+            audience: None,
+            authenticated_at: NOW,
+            session_id: "session".to_owned(),
+            family_id: family.to_owned(),
+        };
+        self.parts.access.tokens().issue(&grant).unwrap().token.expose_secret().to_owned()
+    }
+
+    /// The status of a call with this token.
+    async fn call(&self, token: &str) -> StatusCode {
+        let call = Request::post("/flyteidl2.auth.IdentityService/UserInfo")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(call, "{}").await.status
+    }
+
+    /// The recorded events of a kind.
+    async fn events(&self, kind: &str) -> Vec<AuditRecord> {
+        self.parts.audit.flush().await;
+        let query = AuditQuery { limit: 100, event: Some(kind.to_owned()), ..AuditQuery::default() };
+        let (found, _) = self.parts.store.list_audit_records(&query).await.unwrap();
+        found.into_iter().map(|stored| stored.record).collect()
+    }
+
     async fn send(&self, request: Builder, body: &str) -> Answer {
         let request = request.body(Body::from(body.to_owned())).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let here = ClientAddr("203.0.113.9".parse().unwrap());
+        let response = here.answer(self.router.clone().oneshot(request)).await.unwrap();
         let location = response.headers().get(header::LOCATION);
         let location = location.map_or_else(String::new, |it| it.to_str().unwrap().to_owned());
         let status = response.status();
@@ -112,7 +175,9 @@ struct Browser<'s> {
 
 impl Browser<'_> {
     async fn get(&self, path: &str) -> Answer {
-        self.server.send(Request::get(path).header(header::COOKIE, &self.cookies), "").await
+        let request =
+            Request::get(path).header(header::COOKIE, &self.cookies).header(header::USER_AGENT, FIREFOX);
+        self.server.send(request, "").await
     }
 
     async fn page(&self, path: &str) -> String {
@@ -137,7 +202,7 @@ impl Browser<'_> {
 #[tokio::test]
 async fn the_pages_need_a_session_and_come_back_after_a_sign_in() {
     let server = Server::start().await;
-    for path in ["/account", "/account/profile"] {
+    for path in ["/account", "/account/profile", "/account/sessions", "/account/applications"] {
         let answer = server.send(Request::get(path), "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
         assert_eq!(answer.location, format!("/login?return_to={}", path.replace('/', "%2F")));

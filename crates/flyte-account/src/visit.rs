@@ -41,6 +41,11 @@ impl Visit {
     pub(crate) fn frame(&self) -> Frame<'_> {
         Frame { email: &self.who.user.email, notice: None, error: None }
     }
+
+    /// The identifier of the user.
+    pub(crate) fn user_id(&self) -> &str {
+        &self.who.user.id
+    }
 }
 
 /// The fields of a form from one of our own pages, in the same browser and session, and who sent it.

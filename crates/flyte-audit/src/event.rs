@@ -54,6 +54,8 @@ names! {
         TokenRevoked = "token_revoked",
         /// A user consented to a client's request.
         ConsentGiven = "consent_given",
+        /// A user withdrew the consent to a client; what the client obtained from the user is revoked.
+        ConsentWithdrawn = "consent_withdrawn",
         /// A user denied a client's request.
         ConsentDenied = "consent_denied",
         /// An account has a new password.
@@ -182,6 +184,7 @@ impl Kind {
             | Self::RefreshReused
             | Self::TokenRevoked
             | Self::ConsentGiven
+            | Self::ConsentWithdrawn
             | Self::PasswordReset
             | Self::IdentityLinked
             | Self::IdentityUnlinked

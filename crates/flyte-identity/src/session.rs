@@ -3,12 +3,15 @@
 use std::{io, sync::Arc};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::cookie::{self, CookieSecret};
-use flyte_model::clock::{Clock, UnixTime};
+use flyte_model::{
+    ClientAddr,
+    clock::{Clock, UnixTime},
+};
 use flyte_secrets::SecretHash;
-use flyte_store::{BrowserSession, Store, StoreError, User};
+use flyte_store::{BrowserSession, SignInUse, Store, StoreError, UnwrittenUses, User};
 
 /// Name of the cookie.
 pub const COOKIE: &str = "__Host-flyte_session";
@@ -34,13 +37,14 @@ pub struct Sessions {
     store: Arc<dyn Store>,
     clock: Clock,
     ttl: i64,
+    uses: Arc<UnwrittenUses>,
 }
 
 impl Sessions {
     /// Creates sessions that last `ttl` seconds.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, ttl: i64) -> Self {
-        Self { store, clock, ttl }
+        Self { store, clock, ttl, uses: Arc::default() }
     }
 
     /// Returns the user who is signed in to the browser that sent these headers; `None` if the cookie is unknown, the
@@ -58,7 +62,22 @@ impl Sessions {
                 None => {}
             }
         }
-        self.with_user(found).await
+        let signed_in = self.with_user(found).await?;
+        if let Some(signed_in) = &signed_in {
+            let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+            let address = ClientAddr::current().map(|client| client.0.to_string());
+            let used = SignInUse { at: self.clock.now(), address, agent: agent.map(str::to_owned) };
+            self.uses.note(&signed_in.session.id, used);
+        }
+        Ok(signed_in)
+    }
+
+    /// Writes the last uses of sessions. To be called at least once a minute and before shutdown.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the uses are then kept for the next call.
+    pub async fn write_uses(&self) -> Result<(), StoreError> {
+        self.uses.write(&*self.store).await
     }
 
     /// Returns the user of the session with this identifier; `None` if the session has ended, or the account is disabled or

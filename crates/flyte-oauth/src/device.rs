@@ -3,7 +3,6 @@
 //! `activate`.
 
 pub mod activate;
-mod network;
 #[cfg(test)]
 mod tests;
 pub mod user_code;

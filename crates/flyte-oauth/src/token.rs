@@ -49,7 +49,7 @@ pub(super) async fn post(
         });
     }
     let client = client::authenticate(&server, &headers, &form).await?;
-    let request = TokenRequest { server: &server, client: &client, form: &form };
+    let request = TokenRequest { server: &server, client: &client, form: &form, headers: &headers };
     let tokens = match grant_type {
         Some(Ok(GrantType::AuthorizationCode)) => authorization_code::exchange(&request).await?,
         Some(Ok(GrantType::RefreshToken)) => refresh_token::exchange(&request).await?,

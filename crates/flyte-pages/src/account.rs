@@ -2,6 +2,8 @@
 //!
 //! All of them extend `account/base.html` and show a [`Frame`]. Their forms post to the address of the page.
 
+mod sign_ins;
+
 use askama::Template;
 use axum::{
     http::{HeaderMap, StatusCode},
@@ -10,6 +12,8 @@ use axum::{
 
 use super::{console::Moment, csrf, page::scripted_page};
 use flyte_model::clock::UnixTime;
+
+pub use sign_ins::{ApplicationView, SignInView, SignInsView, applications_page, sign_ins_page};
 
 /// What all pages of the account show.
 #[derive(Clone, Copy, Debug, Default)]

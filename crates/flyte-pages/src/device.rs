@@ -13,7 +13,7 @@ use super::{
     page::{page, server_name},
 };
 use crate::query;
-use flyte_model::{ClientId, Scopes, clock::UnixTime};
+use flyte_model::{ClientId, Proximity, Scopes, clock::UnixTime};
 use flyte_settings::Config;
 use flyte_store::DeviceAuthorization;
 
@@ -31,7 +31,7 @@ pub struct DeviceView {
     /// IP address of the device's request.
     pub address: String,
     /// Where the device is, compared with this browser.
-    pub network: DeviceNetwork,
+    pub network: Proximity,
     /// The time of the device's request, as a `datetime` attribute of HTML.
     pub datetime: String,
     /// The same time as a time of day.
@@ -50,7 +50,7 @@ impl DeviceView {
         client_name: String,
         user_email: String,
         user_code: String,
-        network: DeviceNetwork,
+        network: Proximity,
         now: UnixTime,
     ) -> Self {
         let requested_at = jiff::Timestamp::from_second(device.created_at).unwrap_or_default();
@@ -68,19 +68,6 @@ impl DeviceView {
             scopes: device.scopes,
         }
     }
-}
-
-/// Where a device is, compared with the browser that shows the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceNetwork {
-    /// At the same address.
-    SameAddress,
-    /// In the same network, as far as the addresses say.
-    SameNetwork,
-    /// In another network.
-    Other,
-    /// One address is of IPv4 and the other of IPv6, so they cannot be compared.
-    Unknown,
 }
 
 /// Why the page asks for a code again.

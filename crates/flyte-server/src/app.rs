@@ -21,7 +21,7 @@ use flyte_rpc::Entrance;
 use flyte_runner_local::LocalRunner;
 use flyte_runs::{AppHost, RunIdentities, Runner, Runs};
 use flyte_settings::{Config, UpstreamConfig};
-use flyte_store::Store;
+use flyte_store::{Store, StoreError};
 
 /// The parts of the running server.
 #[derive(Debug)]
@@ -186,6 +186,15 @@ impl App {
             backend,
             web,
         }
+    }
+
+    /// Writes the last uses of API keys, trust rules and sign-ins.
+    ///
+    /// # Errors
+    /// [`StoreError`]; they are then kept for the next call.
+    pub async fn write_usage(&self) -> Result<(), StoreError> {
+        self.access.write_usage().await?;
+        self.authorization_server.sessions.write_uses().await
     }
 
     /// The embedded control plane, if there is one.

@@ -121,6 +121,7 @@ fn account_pages(app: &App, services: Services) -> Router {
         sessions: app.authorization_server.sessions.clone(),
         access: Arc::clone(&app.access),
         services,
+        config: Arc::clone(&app.config),
         store: Arc::clone(&app.store),
         audit: app.audit.clone(),
         clock: app.clock.clone(),

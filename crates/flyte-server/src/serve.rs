@@ -111,7 +111,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     if tokio::time::timeout(AUDIT_FLUSH, app.audit.flush()).await.is_err() {
         tracing::error!("the database failed: the last audit events are only in this log");
     }
-    app.access.write_usage().await.map_err(BootstrapError::Store)?;
+    app.write_usage().await.map_err(BootstrapError::Store)?;
     outcome?;
     tracing::info!("stopped");
     Ok(())

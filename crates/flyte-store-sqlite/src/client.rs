@@ -4,7 +4,7 @@ use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, already_exists, change, client_id, from_json, grant, one, to_json};
+use super::{SqliteStore, already_exists, change, client_id, family, from_json, grant, one, to_json};
 use flyte_model::{ClientId, clock::UnixTime};
 use flyte_store::{Client, ClientKind, ClientStore, Consent, StoreError};
 
@@ -141,6 +141,37 @@ impl ClientStore for SqliteStore {
                 params![new.user_id, new.client_id.as_str(), to_json(&new.scopes)?, new.granted_at],
             )?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn consents(&self, user_id: &str) -> Result<Vec<Consent>, StoreError> {
+        let user_id = user_id.to_owned();
+        self.read(move |connection| {
+            let sql = "SELECT user_id, client_id, scopes, granted_at FROM consents WHERE user_id = ?1 ORDER BY client_id";
+            let mut statement = connection.prepare_cached(sql)?;
+            let consents = statement.query_map([user_id], consent)?;
+            Ok(consents.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn withdraw_consent(
+        &self,
+        user_id: &str,
+        client_id: &ClientId,
+        now: UnixTime,
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let (user_id, client_id) = (user_id.to_owned(), client_id.to_string());
+        self.write(move |connection| {
+            let of_both = [&*user_id, &*client_id];
+            let sql = "DELETE FROM consents WHERE user_id = ?1 AND client_id = ?2";
+            if change(connection, sql, of_both)? == 0 {
+                return Ok(None);
+            }
+            change(connection, "DELETE FROM codes WHERE user_id = ?1 AND client_id = ?2", of_both)?;
+            change(connection, "DELETE FROM devices WHERE user_id = ?1 AND client_id = ?2", of_both)?;
+            family::revoke_each(connection, "user_id = ?1 AND client_id = ?2", &of_both, now).map(Some)
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Families: everything that came from one authorization. A code (`grant`) or a device (`device`) begins one.
 
 use crate::error::SqliteError;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::{already_exists, change, one, to_json};
 use flyte_model::{ClientId, Scopes, clock::UnixTime};
@@ -106,4 +106,22 @@ pub(super) fn revoke(connection: &Connection, family: i64, now: UnixTime) -> Res
         change(connection, "DELETE FROM refresh_tokens WHERE family = ?1", [family])?;
     }
     Ok(())
+}
+
+/// Revokes the families that the condition selects, and returns their identifiers.
+pub(super) fn revoke_each(
+    connection: &Connection,
+    condition: &str,
+    values: &[&str],
+    now: UnixTime,
+) -> Result<Vec<String>, SqliteError> {
+    let sql = format!("SELECT pk, id FROM families WHERE revoked_at IS NULL AND {condition}");
+    let families: Vec<(i64, String)> = connection
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (family, _) in &families {
+        revoke(connection, *family, now)?;
+    }
+    Ok(families.into_iter().map(|(_, id)| id).collect())
 }

@@ -33,6 +33,7 @@ mod role;
 mod run;
 mod run_starter;
 mod session;
+mod sign_in;
 mod signing_key;
 mod task;
 #[cfg(test)]

@@ -80,6 +80,16 @@ pub trait ClientStore: Send + Sync + 'static {
     async fn client_by_id(&self, id: &ClientId) -> Result<Option<Client>, StoreError>;
     /// Adds these scopes to the user's consent to the client.
     async fn add_consent(&self, consent: &Consent) -> Result<(), StoreError>;
+    /// Returns the user's consents, sorted by `client_id`.
+    async fn consents(&self, user_id: &str) -> Result<Vec<Consent>, StoreError>;
+    /// Withdraws the user's consent to the client. The same transaction ends what the client obtained from the user:
+    /// unredeemed codes, approved devices, and all families, which it returns. Returns `None` if there is no consent.
+    async fn withdraw_consent(
+        &self,
+        user_id: &str,
+        client_id: &ClientId,
+        now: UnixTime,
+    ) -> Result<Option<Vec<String>>, StoreError>;
     /// Returns the user's consent to the client.
     async fn consent(&self, user_id: &str, client_id: &ClientId) -> Result<Option<Consent>, StoreError>;
 }

@@ -25,6 +25,7 @@ pub mod role;
 pub mod run;
 pub mod run_query;
 pub mod run_starter;
+pub mod sign_in;
 pub mod signing_key;
 pub mod task;
 pub mod time_limit;
@@ -111,6 +112,7 @@ macro_rules! contract {
                 deleting_a_client_revokes_all_its_tokens,
                 put_client_replaces_every_field,
                 consents_are_added_together,
+                a_withdrawn_consent_ends_what_it_gave,
             ],
             api_key: [
                 a_key_is_read_back_unchanged,
@@ -226,6 +228,13 @@ macro_rules! contract {
                 only_the_starter_of_an_earlier_run_is_replaced,
                 a_starter_is_deleted,
                 old_starters_are_deleted,
+            ],
+            sign_in: [
+                browsers_programs_and_devices_are_listed_newest_first,
+                the_last_use_of_a_sign_in_is_kept,
+                one_sign_in_ends_with_what_it_authorized,
+                all_sign_ins_end_but_the_one_that_is_kept,
+                sign_ins_are_listed_in_pages,
             ],
             signing_key: [
                 a_set_is_replaced_only_if_it_is_as_expected,

@@ -28,6 +28,7 @@ mod role;
 mod run;
 mod run_starter;
 mod session;
+mod sign_in;
 mod signing_key;
 mod task;
 mod trigger;
@@ -67,6 +68,7 @@ pub use run::{
 };
 pub use run_starter::{RUN_STARTER_RETENTION, RunStarter, RunStarterStore};
 pub use session::{BrowserSession, SessionStore};
+pub use sign_in::{EndedSignIns, SignIn, SignInKind, SignInQuery, SignInStore, SignInUse, UnwrittenUses};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
 pub use task::{
     Deployed, DeployedTask, ListedTask, NewTask, Task, TaskField, TaskId, TaskQuery, TaskStore,
@@ -130,6 +132,7 @@ macro_rules! store {
 store! {
     UserStore,
     SessionStore,
+    SignInStore,
     OutsideIdentityStore,
     ClientStore,
     GrantStore,

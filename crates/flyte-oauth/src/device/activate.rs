@@ -12,7 +12,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::{network, user_code::UserCode};
+use super::user_code::UserCode;
 use crate::{
     AuthorizationServer,
     authorize::see_other,
@@ -22,8 +22,8 @@ use crate::{
 };
 use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::{CodeAttempt, session::SignedIn};
-use flyte_model::ClientAddr;
-use flyte_pages::{self, CodeRefusal, DeviceNetwork, DeviceView, csrf};
+use flyte_model::{ClientAddr, Proximity};
+use flyte_pages::{self, CodeRefusal, DeviceView, csrf};
 use flyte_settings::endpoints;
 use flyte_store::{DeviceAuthorization, DeviceDecision, StoreError};
 
@@ -237,8 +237,8 @@ impl<'a> Visit<'a> {
         let Some(client) = self.server.store.client_by_id(&device.client_id).await? else { return Ok(None) };
         let (email, code) = (who.user.email.clone(), code.to_string());
         let network = match device.address.parse() {
-            Ok(address) => network::compare(address, self.address),
-            Err(_) => DeviceNetwork::Unknown,
+            Ok(address) => Proximity::of(address, self.address),
+            Err(_) => Proximity::Unknown,
         };
         let now = self.server.clock.now();
         Ok(Some(DeviceView::new(device, client.name, email, code, network, now)))

@@ -7,7 +7,7 @@ use flyte_model::{PrincipalKind, Scope, ScopeError, Scopes};
 
 /// Issues an access token, and no refresh token (RFC 6749 section 4.4.3): the key itself gets the next one.
 pub(super) fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
-    let TokenRequest { server, client, form } = *request;
+    let TokenRequest { server, client, form, .. } = *request;
     let Some(key) = client.api_key() else {
         return Err(OAuthError::new(
             ErrorCode::UnauthorizedClient,

@@ -13,7 +13,7 @@ const REFUSED: &str = "the refresh token is invalid, expired, revoked or of anot
 
 /// Rotates a refresh token: the token in the response replaces the one in the request.
 pub(super) async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
-    let TokenRequest { server, client, form } = *request;
+    let TokenRequest { server, client, form, .. } = *request;
     client.require_grant_type(GrantType::RefreshToken)?;
     let presented = request.required("refresh_token")?;
     let wanted = form.one("scope")?.map(str::parse::<Scopes>).transpose()?;

@@ -1,5 +1,6 @@
 //! A token request, and the steps that several grants share.
 
+use http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::response::TokenResponse;
@@ -17,6 +18,7 @@ pub(super) struct TokenRequest<'a> {
     pub(super) server: &'a AuthorizationServer,
     pub(super) client: &'a Authenticated,
     pub(super) form: &'a Parameters<'a>,
+    pub(super) headers: &'a HeaderMap,
 }
 
 impl TokenRequest<'_> {
@@ -77,6 +79,8 @@ impl TokenRequest<'_> {
         nonce: Option<String>,
         refresh_token: Option<SecretString>,
     ) -> Result<TokenResponse, OAuthError> {
+        let agent = self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        self.server.access.note_sign_in_use(&grant.family_id, agent.map(str::to_owned));
         TokenResponse::sign(self.server, self.client, grant, nonce, refresh_token)
     }
 }

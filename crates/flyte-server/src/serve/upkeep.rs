@@ -125,8 +125,8 @@ async fn write_usage(app: Arc<App>) {
     let mut interval = every(USAGE_INTERVAL);
     loop {
         interval.tick().await;
-        if let Err(error) = app.access.write_usage().await {
-            tracing::error!(%error, "the last uses of API keys could not be written");
+        if let Err(error) = app.write_usage().await {
+            tracing::error!(%error, "the last uses of API keys and sign-ins could not be written");
         }
     }
 }

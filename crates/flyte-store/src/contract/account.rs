@@ -184,6 +184,46 @@ pub async fn consents_are_added_together(store: Backend) {
     assert_eq!(store.consent("id-bob", &client_id("web")).await.unwrap(), None);
 }
 
+pub async fn a_withdrawn_consent_ends_what_it_gave(store: Backend) {
+    for name in ["ada", "bob"] {
+        sign_in(&store, name).await;
+    }
+    for id in ["flyte", "web", "another"] {
+        store.put_client(&client(id)).await.unwrap();
+    }
+    let consent = |user: &str, client: &str| Consent {
+        user_id: format!("id-{user}"),
+        client_id: client_id(client),
+        scopes: [Scope::OPENID].into(),
+        granted_at: NOW,
+    };
+    for (user, client) in [("ada", "web"), ("ada", "another"), ("bob", "web")] {
+        store.add_consent(&consent(user, client)).await.unwrap();
+    }
+    let clients = async |user: &str| {
+        let consents = store.consents(user).await.unwrap();
+        consents.iter().map(|consent| consent.client_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(clients("id-ada").await, ["another", "web"]);
+    for (name, client) in [("a", "web"), ("waiting", "web"), ("b", "another")] {
+        let code = AuthorizationCode { client_id: client_id(client), ..code(name) };
+        assert!(store.create_code(&code).await.unwrap());
+    }
+    for name in ["a", "b"] {
+        store.redeem_code(&code(name).code_hash, Some(&token(name)), NOW).await.unwrap();
+    }
+    let withdraw = async |user: &str, client: &str| {
+        store.withdraw_consent(user, &client_id(client), NOW + 1).await.unwrap()
+    };
+    assert_eq!(withdraw("id-ada", "flyte").await, None, "no consent was needed");
+    assert_eq!(withdraw("id-ada", "web").await, Some(vec!["family-a".to_owned()]));
+    assert_eq!(withdraw("id-ada", "web").await, None);
+    assert_eq!(store.peek_code(&code("waiting").code_hash, NOW).await.unwrap(), None);
+    assert_eq!(clients("id-ada").await, ["another"]);
+    assert_eq!(clients("id-bob").await, ["web"]);
+    assert_eq!(store.families_revoked_since(NOW).await.unwrap(), ["family-a"]);
+}
+
 pub async fn disabling_an_account_ends_all_its_sign_ins(store: Backend) {
     sign_in(&store, "ada").await;
     assert!(store.create_code(&code("a")).await.unwrap());
