@@ -60,6 +60,18 @@ names! {
         ConsentDenied = "consent_denied",
         /// An account has a new password.
         PasswordReset = "password_reset",
+        /// A user changed their own password.
+        PasswordChanged = "password_changed",
+        /// A link that sets a new password was created.
+        PasswordLinkCreated = "password_link_created",
+        /// An account has a new e-mail address.
+        EmailChanged = "email_changed",
+        /// A person was invited.
+        UserInvited = "user_invited",
+        /// An invitation was accepted.
+        InvitationAccepted = "invitation_accepted",
+        /// A link or an invitation was ended before its use.
+        AccountLinkDeleted = "account_link_deleted",
         /// An account was created.
         UserCreated = "user_created",
         /// An account was disabled, and all its sign-ins ended.
@@ -186,6 +198,12 @@ impl Kind {
             | Self::ConsentGiven
             | Self::ConsentWithdrawn
             | Self::PasswordReset
+            | Self::PasswordChanged
+            | Self::PasswordLinkCreated
+            | Self::EmailChanged
+            | Self::UserInvited
+            | Self::InvitationAccepted
+            | Self::AccountLinkDeleted
             | Self::IdentityLinked
             | Self::IdentityUnlinked
             | Self::UserCreated

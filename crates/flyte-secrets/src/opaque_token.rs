@@ -18,6 +18,8 @@ pub enum Kind {
     DeviceCode,
     /// The secret of a client that an administrator registered.
     ClientSecret,
+    /// A one-time link for an account.
+    AccountLink,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::RefreshToken => "flr_",
             Self::DeviceCode => "fld_",
             Self::ClientSecret => "fls_",
+            Self::AccountLink => "fll_",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the method of a write returns, the write is durable; `docs/reference/database.md` explains this.
 #![forbid(unsafe_code)]
 
+mod account_link;
 mod actor;
 mod administrator;
 mod api_key;

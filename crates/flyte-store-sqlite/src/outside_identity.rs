@@ -23,7 +23,11 @@ fn identity(row: &Row<'_>) -> rusqlite::Result<OutsideIdentity> {
 }
 
 /// Inserts an identity if its account exists, is enabled and meets the condition.
-fn insert(connection: &Connection, identity: &OutsideIdentity, condition: &str) -> Result<bool, SqliteError> {
+pub(super) fn insert(
+    connection: &Connection,
+    identity: &OutsideIdentity,
+    condition: &str,
+) -> Result<bool, SqliteError> {
     let inserted = change(
         connection,
         &format!(
@@ -44,7 +48,8 @@ fn insert(connection: &Connection, identity: &OutsideIdentity, condition: &str) 
     Ok(inserted > 0)
 }
 
-fn prove(
+/// Records a proof that the user controls the address. Returns `false` if it is not the account's.
+pub(super) fn prove(
     connection: &Connection,
     user_id: &str,
     email: &str,

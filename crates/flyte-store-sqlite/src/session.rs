@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Row, params};
 
-use super::{SqliteStore, already_exists, change, one};
+use super::{SqliteStore, account_link, already_exists, change, one};
 use flyte_model::clock::UnixTime;
 use flyte_secrets::SecretHash;
 use flyte_store::{BrowserSession, SessionStore, StoreError};
@@ -42,6 +42,9 @@ impl SessionStore for SqliteStore {
                 ],
             )
             .map_err(|error| already_exists(error, "session", &session.id))?;
+            if created > 0 {
+                account_link::end_after_sign_in(connection, &session.user_id)?;
+            }
             Ok(created > 0)
         })
         .await

@@ -4,7 +4,10 @@ use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, administrator, already_exists, api_key, change, grant, one, page, policy, trust};
+use super::{
+    SqliteStore, account_link, administrator, already_exists, api_key, change, grant, one, page, policy,
+    trust,
+};
 use flyte_model::clock::UnixTime;
 use flyte_policy::Subject;
 use flyte_store::{ApiKey, DeletedUser, RoleIn, StoreError, User, UserQuery, UserStore};
@@ -58,8 +61,22 @@ pub(super) fn insert(connection: &Connection, user: &User, roles: &[RoleIn]) -> 
 
 /// Ends everything that the user has open.
 fn end_all_of(connection: &Connection, id: &str, now: UnixTime) -> Result<(), SqliteError> {
+    account_link::end_all_of(connection, id)?;
     change(connection, "DELETE FROM sessions WHERE user_id = ?1", [id])?;
     grant::revoke_all_of(connection, id, now)
+}
+
+/// Replaces the password and ends everything that the old one gave. Returns whether the account exists.
+pub(super) fn set_password_hash(
+    connection: &Connection,
+    id: &str,
+    hash: &str,
+    now: UnixTime,
+) -> Result<bool, SqliteError> {
+    let sql = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
+    let changed = change(connection, sql, params![id, hash])?;
+    end_all_of(connection, id, now)?;
+    Ok(changed > 0)
 }
 
 fn disable(connection: &Connection, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, SqliteError> {
@@ -101,11 +118,23 @@ impl UserStore for SqliteStore {
 
     async fn set_password_hash(&self, id: &str, hash: &str, now: UnixTime) -> Result<bool, StoreError> {
         let (id, hash) = (id.to_owned(), hash.to_owned());
+        self.write(move |connection| set_password_hash(connection, &id, &hash, now)).await
+    }
+
+    async fn change_password_hash(
+        &self,
+        id: &str,
+        from: &str,
+        to: &str,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let (id, from, to) = (id.to_owned(), from.to_owned(), to.to_owned());
         self.write(move |connection| {
-            let changed =
-                change(connection, "UPDATE users SET password_hash = ?2 WHERE id = ?1", params![id, hash])?;
-            end_all_of(connection, &id, now)?;
-            Ok(changed > 0)
+            let sql = "SELECT 1 FROM users WHERE id = ?1 AND password_hash = ?2 AND disabled_at IS NULL";
+            match one(connection, sql, [&id, &from], |_| Ok(()))? {
+                Some(()) => set_password_hash(connection, &id, &to, now),
+                None => Ok(false),
+            }
         })
         .await
     }

@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 pub mod account;
+pub mod account_link;
 pub mod api_key;
 pub mod app;
 pub mod audit;
@@ -113,6 +114,19 @@ macro_rules! contract {
                 put_client_replaces_every_field,
                 consents_are_added_together,
                 a_withdrawn_consent_ends_what_it_gave,
+            ],
+            account_link: [
+                a_link_is_read_back_unchanged_and_used_once,
+                one_of_a_hundred_uses_of_a_link_wins,
+                a_newer_link_replaces_the_older_one,
+                a_link_ends_with_what_it_was_made_for,
+                a_sign_in_ends_links_that_set_a_password,
+                only_a_mailed_link_proves_the_address,
+                an_invited_account_is_created_with_its_invitation_or_not_at_all,
+                an_invitation_connects_a_user_of_a_provider,
+                a_new_address_is_proved_and_ends_other_links,
+                links_are_listed_in_pages,
+                a_password_is_changed_only_from_the_current_one,
             ],
             api_key: [
                 a_key_is_read_back_unchanged,

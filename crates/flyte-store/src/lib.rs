@@ -9,6 +9,7 @@
 //! `contract/`, which run on every backend.
 #![forbid(unsafe_code)]
 
+mod account_link;
 mod api_key;
 mod app;
 mod assertion;
@@ -35,6 +36,7 @@ mod trigger;
 mod trust;
 mod user;
 
+pub use account_link::{AccountLink, AccountLinkQuery, AccountLinkStore, LinkPurpose};
 pub use api_key::{
     ApiKey, ApiKeyQuery, ApiKeyStore, PreviousSecret, Retired, RetiredSecret, RotatedKey, Rotation,
     SecretRotation,
@@ -134,6 +136,7 @@ store! {
     SessionStore,
     SignInStore,
     OutsideIdentityStore,
+    AccountLinkStore,
     ClientStore,
     GrantStore,
     DeviceStore,
