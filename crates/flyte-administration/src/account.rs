@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use connectrpc::{Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteauth::{
-    CreateUserRequest, CreateUserResponse, GetUserRequest, GetUserResponse, ListUsersRequest,
+    CreatePasswordLinkRequest, CreatePasswordLinkResponse, CreateUserRequest, CreateUserResponse,
+    DeleteAccountLinkRequest, DeleteAccountLinkResponse, GetUserRequest, GetUserResponse, InviteUserRequest,
+    InviteUserResponse, ListAccountLinksRequest, ListAccountLinksResponse, ListUsersRequest,
     ListUsersResponse, UpdateUserRequest, UpdateUserResponse, UserService,
 };
 
-use super::directory::{NewPerson, granted};
+use super::directory::{Invitation, NewPerson, granted, link_message};
 use buffa::MessageField;
+use flyte_rpc::invalid;
 use secrecy::ExposeSecret as _;
 
 use crate::{Administration, directory::Directory};
@@ -85,5 +88,66 @@ impl UserService for Service {
             users.push(self.directory.own_person(user).await?);
         }
         Response::ok(ListUsersResponse { users, token, ..ListUsersResponse::default() })
+    }
+
+    async fn invite_user<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, InviteUserRequest>,
+    ) -> ServiceResult<impl Encodable<InviteUserResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let roles = match (request.roles.is_empty(), request.without_role) {
+            (true, false) => None,
+            (false, true) => return Err(invalid("without_role", "contradicts roles")),
+            _ => {
+                let roles = request.roles.into_iter().map(|grant| granted("roles", Some(grant)));
+                Some(roles.collect::<Result<Vec<_>, _>>()?)
+            }
+        };
+        let (email, name) = (request.email, request.name.trim().to_owned());
+        let invitation = Invitation { email, name, roles };
+        let (user, link, url) = self.directory.invite(&context, invitation).await?;
+        Response::ok(InviteUserResponse {
+            user: MessageField::some(self.directory.own_person(user).await?),
+            link: MessageField::some(link_message(link)),
+            url: url.expose_secret().to_owned(),
+            ..InviteUserResponse::default()
+        })
+    }
+
+    async fn create_password_link<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreatePasswordLinkRequest>,
+    ) -> ServiceResult<impl Encodable<CreatePasswordLinkResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let user = self.directory.person("user", &request.user).await?;
+        let (link, url) = self.directory.create_password_link(&context, &user).await?;
+        Response::ok(CreatePasswordLinkResponse {
+            link: MessageField::some(link_message(link)),
+            url: url.expose_secret().to_owned(),
+            ..CreatePasswordLinkResponse::default()
+        })
+    }
+
+    async fn list_account_links<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, ListAccountLinksRequest>,
+    ) -> ServiceResult<impl Encodable<ListAccountLinksResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let (links, token) = self.directory.account_links(request.limit, request.token).await?;
+        let links = links.into_iter().map(link_message).collect();
+        Response::ok(ListAccountLinksResponse { links, token, ..ListAccountLinksResponse::default() })
+    }
+
+    async fn delete_account_link<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, DeleteAccountLinkRequest>,
+    ) -> ServiceResult<impl Encodable<DeleteAccountLinkResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        self.directory.delete_account_link(&context, &request.id).await?;
+        Response::ok(DeleteAccountLinkResponse::default())
     }
 }

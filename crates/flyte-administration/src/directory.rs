@@ -5,6 +5,7 @@
 
 mod assignments;
 mod groups;
+mod links;
 mod people;
 mod policies;
 pub(super) mod resource;
@@ -17,6 +18,7 @@ use connectrpc::{ConnectError, RequestContext};
 pub(super) use self::{
     assignments::{everywhere, identity},
     groups::group_message,
+    links::{Invitation, link_message},
     people::{NewPerson, own_message},
     policies::{NewPolicy, granted, role_in},
 };

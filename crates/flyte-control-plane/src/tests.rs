@@ -1,5 +1,6 @@
 //! Tests of the control plane through its HTTP routes, in each protocol.
 
+mod account_links;
 mod action_data;
 mod api_key;
 mod api_key_rules;

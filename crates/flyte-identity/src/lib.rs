@@ -1,6 +1,7 @@
 //! Users: passwords, browser sessions, and limits on guessing.
 #![forbid(unsafe_code)]
 
+pub mod account_link;
 pub mod cookie;
 mod counter;
 mod failures;

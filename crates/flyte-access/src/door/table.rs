@@ -76,6 +76,10 @@ pub const RPCS: &[Rpc] = &[
     Rpc::write("flyteauth.UserService/UpdateUser").by_administrator("changing an account"),
     Rpc::read("flyteauth.UserService/GetUser").on_server().needing(Permission::ViewIdentities),
     Rpc::read("flyteauth.UserService/ListUsers").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("flyteauth.UserService/InviteUser").by_administrator("inviting a person"),
+    Rpc::write("flyteauth.UserService/CreatePasswordLink").by_administrator("a link that sets a password"),
+    Rpc::read("flyteauth.UserService/ListAccountLinks").on_server().needing(Permission::ViewIdentities),
+    Rpc::write("flyteauth.UserService/DeleteAccountLink").by_administrator("ending a link"),
     Rpc::write("flyteauth.GroupService/CreateGroup")
         .by_administrator("creating a group")
         .needing(Permission::ManagePermissions),

@@ -30,7 +30,7 @@ pub(crate) struct NewPerson {
     pub(crate) roles: Vec<RoleIn>,
 }
 
-fn check_email(field: &str, email: &str) -> Result<(), ConnectError> {
+pub(super) fn check_email(field: &str, email: &str) -> Result<(), ConnectError> {
     settings::email(email).map_err(|_| invalid(field, &format!("{email:?} is not an e-mail address")))?;
     if email.len() > MAX_EMAIL_BYTES {
         return Err(invalid(field, &format!("must have at most {MAX_EMAIL_BYTES} bytes")));
@@ -56,7 +56,7 @@ impl Directory {
     }
 
     /// The roles of a new account: what is asked for, otherwise the role that new accounts have.
-    async fn roles_of_new(
+    pub(super) async fn roles_of_new(
         &self,
         context: &RequestContext,
         wanted: &[RoleIn],
@@ -272,7 +272,7 @@ impl Directory {
     }
 }
 
-fn about(event: Event, user: &User) -> Event {
+pub(super) fn about(event: Event, user: &User) -> Event {
     event.object(&user.email).detail(Detail::User, &user.id)
 }
 
