@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod client;
+mod reset_password;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,8 @@ pub enum Action {
         password_file: Option<PathBuf>,
         /// Delete the API keys that the user created.
         end_keys: bool,
+        /// Print a link with which the user sets the password, in place of a new password.
+        link: bool,
     },
     /// Create a new signing key.
     RotateKeys {
@@ -142,30 +145,7 @@ pub fn command() -> Command {
                         .help("Check also that the database works and that the server is not about to stop"),
                 ),
         )
-        .subcommand(
-            Command::new("reset-password")
-                .about("Give an account a new password")
-                .long_about(
-                    "Set a new password and end all sign-ins of the account, in browsers and of clients. Works while the server \
-                     runs. Without --password-file a password is generated and printed.\n\nThe command lists the API keys that the \
-                     user created. At a terminal it asks whether to delete them; --end-keys deletes them without a question. Someone \
-                     with the old password may have created one.",
-                )
-                .arg(Arg::new("email").value_name("EMAIL").required(true).help("E-mail address of the account"))
-                .arg(
-                    Arg::new("password-file")
-                        .long("password-file")
-                        .value_name("FILE")
-                        .value_parser(value_parser!(PathBuf))
-                        .help("File whose first line is the new password"),
-                )
-                .arg(
-                    Arg::new("end-keys")
-                        .long("end-keys")
-                        .action(ArgAction::SetTrue)
-                        .help("Delete the API keys that the user created, without asking"),
-                ),
-        )
+        .subcommand(reset_password::definition())
         .subcommand(user::definition())
         .subcommand(client::definition())
         .subcommand(audit::definition())
@@ -232,13 +212,12 @@ impl Invocation {
         let command = match matches.subcommand() {
             Some(("check-config", _)) => Action::CheckConfig,
             Some(("health", matches)) => Action::Health { ready: matches.get_flag("ready") },
-            Some(("reset-password", matches)) => Action::ResetPassword {
-                email: matches.get_one::<String>("email").cloned().unwrap_or_default(),
-                password_file: matches.get_one::<PathBuf>("password-file").cloned(),
-                end_keys: matches.get_flag("end-keys"),
-            },
+            Some(("reset-password", matches)) => reset_password::from_matches(matches),
             Some(("rotate-keys", matches)) => Action::RotateKeys { revoke: matches.get_flag("revoke") },
-            Some(("user", matches)) => Action::User(UserAction::from_matches(matches)),
+            Some(("user", matches)) => match matches.subcommand() {
+                Some(("reset-password", matches)) => reset_password::from_matches(matches),
+                _ => Action::User(UserAction::from_matches(matches)),
+            },
             Some(("client", matches)) => Action::Client(ClientAction::from_matches(matches)),
             Some(("audit", matches)) => Action::Audit(ShownEvents::from_matches(matches)),
             Some(("backup", matches)) => Action::Backup(Backup::from_matches(matches)),

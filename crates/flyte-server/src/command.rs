@@ -68,7 +68,10 @@ pub fn run() -> ExitCode {
     match invocation.command {
         Action::CheckConfig => check_config::run(&loaded, &Environment::of_process()),
         Action::Health { ready } => report(health::run(&loaded.config, ready)),
-        Action::ResetPassword { email, password_file, end_keys } => {
+        Action::ResetPassword { email, link: true, .. } => {
+            report(user::password_link(&loaded.config, &email))
+        }
+        Action::ResetPassword { email, password_file, end_keys, link: false } => {
             reset_password::run(&loaded.config, &email, password_file.as_deref(), end_keys)
         }
         Action::RotateKeys { revoke } => report(rotate_keys::run(&loaded.config, revoke)),

@@ -91,7 +91,14 @@ fn health_completions_and_manual_pages_have_commands() {
 fn a_password_is_reset_for_an_account() {
     let invocation = parse(&["reset-password", "ada@example.org", "--password-file", "p"]);
     let (email, password_file) = ("ada@example.org".to_owned(), Some("p".into()));
-    assert_eq!(invocation.command, Action::ResetPassword { email, password_file, end_keys: false });
+    assert_eq!(
+        invocation.command,
+        Action::ResetPassword { email, password_file, end_keys: false, link: false }
+    );
+    let invocation = parse(&["user", "reset-password", "ada@example.org", "--link"]);
+    let email = "ada@example.org".to_owned();
+    let link = Action::ResetPassword { email, password_file: None, end_keys: false, link: true };
+    assert_eq!(invocation.command, link);
     assert!(command().try_get_matches_from(["flyte-server", "reset-password"]).is_err());
 }
 

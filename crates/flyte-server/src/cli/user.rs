@@ -11,8 +11,12 @@ use flyte_model::Limit;
 pub enum UserAction {
     /// Create an account.
     Add(NewUser),
+    /// Create an account whose user sets the password.
+    Invite(NewUser),
     /// List the accounts.
     List,
+    /// List the links and invitations that have not been used.
+    Links,
     /// Disable an account.
     Disable {
         /// Its e-mail address.
@@ -69,6 +73,19 @@ pub(super) fn definition() -> Command {
         let help = "viewer, contributor, admin, or a role of your own";
         Arg::new("role").value_name("ROLE").required(true).help(help)
     };
+    let name = || Arg::new("name").long("name").value_name("NAME").help("Full name of the user");
+    let admin = || {
+        Arg::new("admin")
+            .long("admin")
+            .action(ArgAction::SetTrue)
+            .help("Make the user an administrator of the server: the same as --role admin")
+    };
+    let new_role =
+        || {
+            Arg::new("role").long("role").value_name("ROLE").conflicts_with("admin").help(
+                "viewer, contributor, admin, a role of your own, or none [default: access.default-role]",
+            )
+        };
     let place = || {
         [
             Arg::new("project")
@@ -87,26 +104,32 @@ pub(super) fn definition() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
-            Command::new("add")
-                .about("Create an account")
+            Command::new("invite")
+                .about("Create an account whose user sets the password")
                 .long_about(
-                    "Create an account. Without --password-file a password is generated and printed once.",
+                    "Create an account and print a link with which its user sets the password, or signs in through a provider \
+                     with this e-mail address. The link works once, for 7 days. For an account that has never been used, the \
+                     command replaces the link and adds the role.",
                 )
                 .arg(email())
-                .arg(Arg::new("name").long("name").value_name("NAME").help("Full name of the user"))
-                .arg(
-                    Arg::new("admin")
-                        .long("admin")
-                        .action(ArgAction::SetTrue)
-                        .help("Make the user an administrator of the server: the same as --role admin"),
+                .arg(name())
+                .arg(admin())
+                .arg(new_role())
+                .args(place().map(|arg| arg.conflicts_with("admin"))),
+        )
+        .subcommand(Command::new("links").about("List the links and invitations that have not been used"))
+        .subcommand(super::reset_password::definition())
+        .subcommand(
+            Command::new("add")
+                .about("Create an account with a password")
+                .long_about(
+                    "Create an account with a password that you pass on to its user. Without --password-file a password is \
+                     generated and printed once. With `invite`, the user sets the password.",
                 )
-                .arg(
-                    Arg::new("role")
-                        .long("role")
-                        .value_name("ROLE")
-                        .conflicts_with("admin")
-                        .help("viewer, contributor, admin, a role of your own, or none [default: access.default-role]"),
-                )
+                .arg(email())
+                .arg(name())
+                .arg(admin())
+                .arg(new_role())
                 .args(place().map(|arg| arg.conflicts_with("admin")))
                 .arg(
                     Arg::new("password-file")
@@ -171,14 +194,20 @@ impl UserAction {
             role: text(matches, "role").unwrap_or_default(),
             limit: limit(matches),
         };
+        let new_user = |matches: &ArgMatches| NewUser {
+            email: email(matches),
+            name: text(matches, "name"),
+            admin: matches.get_flag("admin"),
+            role: text(matches, "role"),
+            limit: limit(matches),
+            password_file: None,
+        };
         match matches.subcommand() {
+            Some(("invite", matches)) => Self::Invite(new_user(matches)),
+            Some(("links", _)) => Self::Links,
             Some(("add", matches)) => Self::Add(NewUser {
-                email: email(matches),
-                name: matches.get_one::<String>("name").cloned(),
-                admin: matches.get_flag("admin"),
-                role: text(matches, "role"),
-                limit: limit(matches),
                 password_file: matches.get_one::<PathBuf>("password-file").cloned(),
+                ..new_user(matches)
             }),
             Some(("disable", matches)) => Self::Disable { email: email(matches) },
             Some(("grant", matches)) => Self::Grant(role_of_user(matches)),

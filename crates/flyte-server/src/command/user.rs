@@ -1,6 +1,9 @@
 //! `flyte-server user`: accounts, also while the server runs.
 
+mod links;
 mod roles;
+
+pub(super) use self::links::password_link;
 
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
@@ -49,6 +52,20 @@ pub(super) enum UserError {
         "{0} is the last administrator; make another account one first: flyte-server user grant EMAIL admin"
     )]
     LastAdministrator(String),
+    /// The account is in use.
+    #[error(
+        "account {0:?} is in use; for a link that sets a new password: flyte-server reset-password --link {0}"
+    )]
+    Used(String),
+    /// The account is disabled.
+    #[error("account {0:?} is disabled; enable it first: flyte-server user enable {0}")]
+    Disabled(String),
+    /// The server has no sign-in with a password.
+    #[error("this server has no sign-in with a password: the setting session.passwords is false")]
+    NoPasswords,
+    /// The system returned no random numbers.
+    #[error(transparent)]
+    Random(#[from] flyte_identity::account_link::NoRandomNumbers),
     /// A project or domain without a role.
     #[error("--project and --domain need a role: give --role")]
     PlaceWithoutRole,
@@ -65,7 +82,9 @@ pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, U
     let store = super::open_store(config)?;
     match action {
         UserAction::Add(new) => add(config, &store, &new).await,
+        UserAction::Invite(new) => links::invite(config, &store, &new).await,
         UserAction::List => list(&store).await,
+        UserAction::Links => links::list(&store).await,
         UserAction::Grant(wanted) => roles::grant(config, &store, &wanted).await,
         UserAction::Revoke(wanted) => roles::revoke(&store, &wanted).await,
         UserAction::Roles { email } => roles::list(&store, &email).await,
@@ -106,31 +125,41 @@ async fn find(store: &SqliteStore, email: &str) -> Result<User, UserError> {
     store.user_by_email(email).await?.ok_or_else(|| UserError::NoAccount(email.to_owned()))
 }
 
-async fn add(config: &Config, store: &SqliteStore, new: &NewUser) -> Result<String, UserError> {
-    let issuer = config.issuer();
-    let refused = |why: String| UserError::Email(new.email.clone(), why);
-    settings::email(&new.email).map_err(refused)?;
-    if new.email.len() > MAX_EMAIL_BYTES || new.email.contains(char::is_control) {
+fn check_email(email: &str) -> Result<(), UserError> {
+    let refused = |why: String| UserError::Email(email.to_owned(), why);
+    settings::email(email).map_err(refused)?;
+    if email.len() > MAX_EMAIL_BYTES || email.contains(char::is_control) {
         return Err(refused(format!(
             "it must have at most {MAX_EMAIL_BYTES} bytes and no control characters"
         )));
     }
+    Ok(())
+}
+
+/// A new account.
+fn account(new: &NewUser, password_hash: Option<String>) -> User {
+    let local_part = new.email.split('@').next().unwrap_or_default();
+    User {
+        id: Uuid::new_v4().to_string(),
+        email: new.email.clone(),
+        name: new.name.clone().unwrap_or_else(|| local_part.to_owned()),
+        password_hash,
+        admin: new.admin,
+        created_at: Clock::default().now(),
+        disabled_at: None,
+    }
+}
+
+async fn add(config: &Config, store: &SqliteStore, new: &NewUser) -> Result<String, UserError> {
+    let issuer = config.issuer();
+    check_email(&new.email)?;
     let roles = roles::of_new(config, store, new).await?;
     let password = match &new.password_file {
         Some(path) => read_password(path)?,
         None => make_up_password()?,
     };
     let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
-    let local_part = new.email.split('@').next().unwrap_or_default();
-    let user = User {
-        id: Uuid::new_v4().to_string(),
-        email: new.email.clone(),
-        name: new.name.clone().unwrap_or_else(|| local_part.to_owned()),
-        password_hash: Some(hash),
-        admin: new.admin,
-        created_at: Clock::default().now(),
-        disabled_at: None,
-    };
+    let user = account(new, Some(hash));
     match store.create_user_with(&user, &roles).await {
         Err(StoreError::AlreadyExists { .. }) => return Err(UserError::Taken(user.email)),
         other => other?,

@@ -156,6 +156,7 @@ async fn remove_expired(app: &App) {
     let now = app.clock.now();
     let removed = async {
         let sessions = app.store.delete_expired_sessions(now).await?;
+        let sessions = sessions + app.store.delete_expired_account_links(now).await?;
         let devices = app.store.delete_expired_devices(now).await?;
         let revocations = app.store.delete_expired_revocations(now).await?;
         let revocations = revocations + app.store.delete_expired_assertions(now).await?;

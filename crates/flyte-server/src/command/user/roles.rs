@@ -132,7 +132,7 @@ fn binding(user_id: &str, wanted: &RoleOfUser) -> Binding {
     Binding { subject: Subject::user(user_id), role: wanted.role.clone(), limit: wanted.limit.clone() }
 }
 
-fn event(kind: Kind, email: &str, role: &str, limit: &Limit) -> Event {
+pub(super) fn event(kind: Kind, email: &str, role: &str, limit: &Limit) -> Event {
     let mut event = Event::new(kind).object(email).detail(Detail::Role, role);
     for (detail, value) in [(Detail::Project, &limit.project), (Detail::Domain, &limit.domain)] {
         if let Some(value) = value {
