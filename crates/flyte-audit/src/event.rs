@@ -40,6 +40,8 @@ names! {
         SignInRefused = "sign_in_refused",
         /// A user of an outside provider could not sign in, for the reason in the details.
         ProviderSignInRefused = "provider_sign_in_refused",
+        /// An outside provider no longer confirms a user, so the sessions that began with it ended.
+        ProviderAccessEnded = "provider_access_ended",
         /// A user of an outside provider was connected to an account.
         IdentityLinked = "identity_linked",
         /// A user of an outside provider was disconnected from an account.
@@ -205,6 +207,7 @@ impl Kind {
             | Self::InvitationAccepted
             | Self::AccountLinkDeleted
             | Self::IdentityLinked
+            | Self::ProviderAccessEnded
             | Self::IdentityUnlinked
             | Self::UserCreated
             | Self::UserDisabled

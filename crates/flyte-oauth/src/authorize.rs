@@ -167,13 +167,13 @@ struct Visit<'a> {
 impl Visit<'_> {
     async fn decide(&self, request: AuthorizationRequest) -> Result<Outcome, OAuthError> {
         if self.decision == Decision::Deny {
-            let who = self.server.sessions.current(self.headers).await?;
+            let who = self.server.signed_in(self.headers).await?;
             self.decided(Kind::ConsentDenied, who.as_ref().map(|who| who.user.id.as_str()), &request.scopes)
                 .await;
             return Err(OAuthError::new(ErrorCode::AccessDenied, "the user denied the request"));
         }
         let expected = self.expected_subject(&request)?;
-        let signed_in = self.server.sessions.current(self.headers).await?;
+        let signed_in = self.server.signed_in(self.headers).await?;
         let (signed_in, demanded) = match signed_in {
             Some(signed_in) => {
                 let demanded = self.was_demanded(&signed_in.session);

@@ -50,7 +50,10 @@ use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
 pub use self::{
-    sign_in::{OverviewSource, outside::OutsideSignIns},
+    sign_in::{
+        OverviewSource,
+        outside::{OutsideSignIns, recheck::run as recheck_outside_users},
+    },
     state::AuthorizationServer,
 };
 use flyte_identity::Failures;

@@ -43,16 +43,21 @@ pub(crate) fn random() -> Result<String, ProviderError> {
 }
 
 impl Provider {
-    /// Whether the provider signs a user in again if it is asked to, and says when it did. Google and GitHub do neither.
-    pub(crate) fn proves_sign_ins(&self) -> bool {
+    /// Whether the provider signs a user in again if it is asked to. Google and GitHub do not.
+    pub(crate) fn repeats_sign_ins(&self) -> bool {
         !matches!(self.settings.preset, ProviderPreset::Google | ProviderPreset::Github)
     }
 
     /// Returns the address to which the browser goes, and what must be remembered, with its `state`.
     ///
     /// # Errors
-    /// [`ProviderError`] if the provider's endpoints are not known and cannot be read now.
+    /// [`ProviderError`] if the provider's endpoints are not known and cannot be read now, or if it cannot prove the new sign-in
+    /// that is asked for.
     pub async fn begin(&self, wishes: &Wishes) -> Result<(Url, String, Attempt), ProviderError> {
+        // A new sign-in is demanded, and nothing that comes back could prove one.
+        if wishes.max_age == Some(0) && self.settings.preset == ProviderPreset::Github {
+            return Err(ProviderError::NoSignInTime);
+        }
         let metadata = self.metadata().await?;
         let state = random()?;
         let attempt = Attempt {
@@ -75,7 +80,7 @@ impl Provider {
             .append_pair("response_type", "code")
             .append_pair("client_id", &settings.client_id)
             .append_pair("redirect_uri", &self.callback)
-            .append_pair("scope", &settings.scopes.join(" "))
+            .append_pair("scope", &self.scopes(metadata))
             .append_pair("state", state)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256");
@@ -90,8 +95,15 @@ impl Provider {
             let name = if settings.preset == ProviderPreset::Google { "hd" } else { "domain_hint" };
             query.append_pair(name, domain);
         }
+        if settings.preset == ProviderPreset::Google {
+            // Google says when the user signed in if it is asked for it in this way (Core section 5.5).
+            query.append_pair("claims", r#"{"id_token":{"auth_time":{"essential":true}}}"#);
+            if self.rechecks() {
+                query.append_pair("access_type", "offline");
+            }
+        }
         match wishes.max_age {
-            Some(age) if self.proves_sign_ins() => {
+            Some(age) if self.repeats_sign_ins() => {
                 query.append_pair("max_age", &age.to_string());
                 if age == 0 {
                     query.append_pair("prompt", "login");

@@ -20,6 +20,9 @@ pub enum ProviderError {
     /// The provider did not ask the user to sign in again, although it had to.
     #[error("the provider did not ask the user to sign in again")]
     NotFresh,
+    /// The provider does not say when users sign in there.
+    #[error("the provider does not say when the user signed in")]
+    NoSignInTime,
     /// The system returned no random numbers.
     #[error("the system returned no random numbers")]
     Random,

@@ -17,6 +17,7 @@ pub(crate) struct Tokens {
     pub(crate) access_token: SecretString,
     /// Absent for GitHub.
     pub(crate) id_token: Option<SecretString>,
+    pub(crate) refresh_token: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -24,6 +25,7 @@ struct Success {
     access_token: SecretString,
     token_type: String,
     id_token: Option<SecretString>,
+    refresh_token: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +41,7 @@ impl Provider {
         code: &SecretString,
         attempt: &Attempt,
     ) -> Result<Tokens, ProviderError> {
-        let (headers, body) = self.token_request(
+        self.tokens(
             metadata,
             &[
                 ("grant_type", "authorization_code"),
@@ -47,7 +49,19 @@ impl Provider {
                 ("redirect_uri", &self.callback),
                 ("code_verifier", attempt.verifier.expose_secret()),
             ],
-        )?;
+        )
+        .await
+    }
+
+    /// Sends a refresh token (OpenID Connect Core section 12).
+    pub(crate) async fn refresh(&self, refresh_token: &SecretString) -> Result<Tokens, ProviderError> {
+        let metadata = self.metadata().await?;
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
+        self.tokens(&metadata, &fields).await
+    }
+
+    async fn tokens(&self, metadata: &Metadata, fields: &[(&str, &str)]) -> Result<Tokens, ProviderError> {
+        let (headers, body) = self.token_request(metadata, fields)?;
         let url = &metadata.token_endpoint;
         let answer = self.fetcher.send(Method::POST, url, headers, body).await?;
         read(&answer).map_err(|error| match error {
@@ -105,5 +119,9 @@ fn read(answer: &Answer) -> Result<Tokens, Misread> {
     if !success.token_type.eq_ignore_ascii_case("bearer") {
         return Err(Misread::Wrong("the access token is of another type than Bearer"));
     }
-    Ok(Tokens { access_token: success.access_token, id_token: success.id_token })
+    Ok(Tokens {
+        access_token: success.access_token,
+        id_token: success.id_token,
+        refresh_token: success.refresh_token,
+    })
 }

@@ -1,5 +1,6 @@
 //! GitHub, which has OAuth 2 but no OpenID Connect: the user is asked for at its API.
 
+use http::StatusCode;
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -42,6 +43,7 @@ impl Provider {
             userinfo_endpoint: None,
             jwks_uri: String::new(),
             sends_issuer: false,
+            has_offline_access: false,
             auth_methods: None,
         })
     }
@@ -107,8 +109,21 @@ impl Provider {
         } else {
             self.github_url(&format!("/api/v3{path}"))?
         };
-        let (body, _) = self.get_as_user(&url, access_token, "application/vnd.github+json").await?;
-        serde_json::from_slice(&body)
+        let answer = self.get_as_user(&url, access_token, "application/vnd.github+json").await?;
+        // A token that was revoked; and 403 for a suspended account, which otherwise means that the limit of requests is reached.
+        let is_suspended =
+            || String::from_utf8_lossy(&answer.body).to_ascii_lowercase().contains("suspended");
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED => return Err(ProviderError::Refused("invalid_grant".to_owned())),
+            StatusCode::FORBIDDEN if is_suspended() => {
+                return Err(ProviderError::Refused("invalid_grant".to_owned()));
+            }
+            status => {
+                return Err(IssuerError::answer(&url, format!("the answer has status {status}")).into());
+            }
+        }
+        serde_json::from_slice(&answer.body)
             .map_err(|_| ProviderError::Wrong("an answer of GitHub's API has another form than expected"))
     }
 }

@@ -30,27 +30,50 @@ impl Provider {
         attempt: &Attempt,
     ) -> Result<Map<String, Value>, ProviderError> {
         let (claims, algorithm) = self.signed(metadata, token.expose_secret()).await?;
-        let wrong = |what| Err(ProviderError::Wrong(what));
-        self.check_issuer(metadata, &claims)?;
-        self.check_audience(&claims)?;
-        check_times(&claims, self.clock.now())?;
-        if subject(&claims).is_none() {
-            return wrong("the ID token has no usable sub");
-        }
+        self.check_claims(metadata, &claims, algorithm, access_token)?;
         if claims.get("nonce").and_then(Value::as_str) != Some(attempt.nonce.as_str()) {
-            return wrong("the ID token has another nonce");
+            return Err(ProviderError::Wrong("the ID token has another nonce"));
+        }
+        self.check_freshness(&claims, attempt)?;
+        Ok(claims)
+    }
+
+    /// Validates the ID token of a refresh (Core section 12.2), which belongs to no sign-in.
+    pub(crate) async fn refreshed_id_token(
+        &self,
+        metadata: &Metadata,
+        token: &SecretString,
+        access_token: &SecretString,
+    ) -> Result<Map<String, Value>, ProviderError> {
+        let (claims, algorithm) = self.signed(metadata, token.expose_secret()).await?;
+        self.check_claims(metadata, &claims, algorithm, access_token)?;
+        Ok(claims)
+    }
+
+    /// Checks the claims that every ID token has.
+    fn check_claims(
+        &self,
+        metadata: &Metadata,
+        claims: &Map<String, Value>,
+        algorithm: Algorithm,
+        access_token: &SecretString,
+    ) -> Result<(), ProviderError> {
+        let wrong = |what| Err(ProviderError::Wrong(what));
+        self.check_issuer(metadata, claims)?;
+        self.check_audience(claims)?;
+        check_times(claims, self.clock.now())?;
+        if subject(claims).is_none() {
+            return wrong("the ID token has no usable sub");
         }
         // A logout token (Back-Channel Logout section 2.6) must not be mistaken for an ID token.
         if claims.contains_key("events") {
             return wrong("the token is not an ID token: it has events");
         }
         match claims.get("at_hash") {
-            None => {}
-            Some(hash) if hash.as_str() == Some(&half_hash(algorithm, access_token)) => {}
-            Some(_) => return wrong("the access token is not that of the ID token: at_hash differs"),
+            None => Ok(()),
+            Some(hash) if hash.as_str() == Some(&half_hash(algorithm, access_token)) => Ok(()),
+            Some(_) => wrong("the access token is not that of the ID token: at_hash differs"),
         }
-        self.check_freshness(&claims, attempt)?;
-        Ok(claims)
     }
 
     /// Returns the claims of a token that the provider signed, and the algorithm.
@@ -122,7 +145,7 @@ impl Provider {
 
     /// If a new sign-in was asked for, `auth_time` proves it (Core section 3.1.2.1, `max_age`).
     fn check_freshness(&self, claims: &Map<String, Value>, attempt: &Attempt) -> Result<(), ProviderError> {
-        let Some(max_age) = attempt.max_age.filter(|_| self.proves_sign_ins()) else { return Ok(()) };
+        let Some(max_age) = attempt.max_age else { return Ok(()) };
         let signed_in_at = number(claims, "auth_time").ok().flatten().ok_or(ProviderError::NotFresh)?;
         let oldest = attempt.started_at.saturating_sub(max_age).saturating_sub(LEEWAY_SECONDS);
         if signed_in_at >= oldest { Ok(()) } else { Err(ProviderError::NotFresh) }

@@ -3,7 +3,7 @@
 //!
 //! [`Providers`] are the sections `[providers.NAME]` of the settings. [`Provider::begin`] makes the address that the browser
 //! goes to, [`Provider::check_callback`] and [`Provider::finish`] turn what it comes back with into a [`Profile`], and
-//! [`rules::admit`] applies the administrator's rules. [`Attempts`] keeps what must be remembered in between, bound to the
+//! [`rules::admit`] applies the administrator's rules. [`Provider::recheck`] asks later whether the provider still accepts the user. [`Attempts`] keeps what must be remembered in between, bound to the
 //! browser. Which account a profile belongs to is decided in flyte-oauth.
 //!
 //! The crate `openidconnect` is not used. It has its own JSON Web Tokens, keys and HTTP errors beside those that this
@@ -23,6 +23,7 @@ mod id_token;
 mod metadata;
 mod profile;
 mod provider;
+mod recheck;
 pub mod rules;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -43,6 +44,7 @@ pub use self::{
     error::ProviderError,
     profile::Profile,
     provider::{Callback, Provider},
+    recheck::{Confirmed, Proof, Rechecked},
 };
 
 /// The providers of the settings.

@@ -28,6 +28,8 @@ pub(crate) struct Metadata {
     pub(crate) jwks_uri: String,
     /// Whether the callback always has `iss` (RFC 9207 section 3).
     pub(crate) sends_issuer: bool,
+    /// Whether the scope `offline_access` is supported.
+    pub(crate) has_offline_access: bool,
     /// How clients authenticate; `None` if the provider does not say so.
     pub(crate) auth_methods: Option<Vec<String>>,
 }
@@ -101,6 +103,8 @@ impl Provider {
             userinfo_endpoint: discovery.endpoint("userinfo_endpoint")?,
             jwks_uri: required("jwks_uri")?.to_string(),
             sends_issuer: discovery.is_true("authorization_response_iss_parameter_supported"),
+            has_offline_access: texts("scopes_supported")
+                .is_some_and(|scopes| scopes.iter().any(|scope| scope == "offline_access")),
             auth_methods: texts("token_endpoint_auth_methods_supported"),
         })
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::{
-    Attempt, Groups, Profile, ProviderError,
+    Attempt, Confirmed, Groups, Profile, Proof, ProviderError,
     claims::Documents,
     id_token,
     metadata::{Metadata, MetadataCache},
@@ -86,6 +87,19 @@ impl Provider {
         }
     }
 
+    /// Whether users of this issuer sign in through this provider.
+    #[must_use]
+    pub fn serves(&self, issuer: &str) -> bool {
+        if self.settings.issuer == issuer {
+            return true;
+        }
+        // Entra ID: one section can be for several tenants, each of which is an issuer.
+        let host = |text: &str| Url::parse(text).ok().map(|url| url.origin());
+        self.settings.preset == ProviderPreset::Entra
+            && !self.settings.allowed_tenants.is_empty()
+            && host(issuer).is_some_and(|origin| host(&self.settings.issuer) == Some(origin))
+    }
+
     fn is_own(&self, metadata: &Metadata, issuer: &str) -> bool {
         if self.settings.preset == ProviderPreset::Github {
             return self.is_github(issuer);
@@ -103,7 +117,7 @@ impl Provider {
     ///
     /// # Errors
     /// [`ProviderError`] if the provider does not work, or its answer must not be trusted.
-    pub async fn finish(&self, callback: &Callback, attempt: &Attempt) -> Result<Profile, ProviderError> {
+    pub async fn finish(&self, callback: &Callback, attempt: &Attempt) -> Result<Confirmed, ProviderError> {
         if attempt.provider != self.settings.name {
             return Err(ProviderError::Wrong("the sign-in was begun at another provider"));
         }
@@ -111,19 +125,38 @@ impl Provider {
         let metadata = self.metadata().await?;
         let tokens = self.exchange(&metadata, &callback.code, attempt).await?;
         if self.settings.preset == ProviderPreset::Github {
-            return self.github_profile(&tokens.access_token).await;
+            let profile = self.github_profile(&tokens.access_token).await?;
+            return Ok(Confirmed {
+                profile,
+                proof: Some(Proof::of_github(tokens)),
+                id_token: None,
+                sid: None,
+            });
         }
         let Some(id_token) = &tokens.id_token else {
             return Err(ProviderError::Wrong("the token endpoint's answer has no ID token"));
         };
         let claims = self.id_token(&metadata, id_token, &tokens.access_token, attempt).await?;
-        let userinfo = if self.needs_userinfo(&claims) {
-            let subject = id_token::subject(&claims).unwrap_or_default();
-            self.userinfo(&metadata, &tokens.access_token, subject).await?
+        let profile = self.completed(&metadata, &claims, &tokens.access_token).await?;
+        let sid = id_token::identifier(&claims, "sid").map(str::to_owned);
+        let proof = tokens.refresh_token.map(Proof::Refresh);
+        Ok(Confirmed { profile, proof, id_token: tokens.id_token, sid })
+    }
+
+    /// Returns the user of these claims, with what UserInfo adds.
+    pub(crate) async fn completed(
+        &self,
+        metadata: &Metadata,
+        claims: &Map<String, Value>,
+        access_token: &SecretString,
+    ) -> Result<Profile, ProviderError> {
+        let userinfo = if self.needs_userinfo(claims) {
+            let subject = id_token::subject(claims).unwrap_or_default();
+            self.userinfo(metadata, access_token, subject).await?
         } else {
             None
         };
-        self.profile(&claims, userinfo.as_ref())
+        self.profile(claims, userinfo.as_ref())
     }
 
     /// Whether the ID token lacks a claim that UserInfo may have.
@@ -136,7 +169,7 @@ impl Provider {
         email || groups || documents.find(&settings.name_claim).is_none()
     }
 
-    fn profile(
+    pub(crate) fn profile(
         &self,
         claims: &Map<String, Value>,
         userinfo: Option<&Map<String, Value>>,

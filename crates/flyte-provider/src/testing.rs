@@ -47,6 +47,9 @@ pub fn settings(issuer: &str) -> ProviderConfig {
         account_roles: vec!["contributor".to_owned()],
         domain_hint: None,
         allow_internal: true,
+        recheck: 3600,
+        recheck_grace: 7200,
+        max_session: 43_200,
     }
 }
 
@@ -69,6 +72,8 @@ struct Inner {
     /// The nonces of the codes that can be exchanged.
     codes: HashMap<String, String>,
     asked: Vec<String>,
+    /// The number of refreshes; `None` if no refresh tokens are given.
+    refreshed: Option<u32>,
     last_form: HashMap<String, String>,
     last_headers: HeaderMap,
 }
@@ -86,6 +91,7 @@ impl TestProvider {
             answers: HashMap::new(),
             codes: HashMap::new(),
             asked: Vec::new(),
+            refreshed: Some(0),
             last_form: HashMap::new(),
             last_headers: HeaderMap::new(),
             key,
@@ -152,6 +158,21 @@ impl TestProvider {
         self.inner(|inner| std::mem::take(&mut inner.asked))
     }
 
+    /// Accepts no refresh token that it has given.
+    pub fn revoke(&self) {
+        self.inner(|inner| inner.refreshed = inner.refreshed.map(|count| count + 100));
+    }
+
+    /// Gives no refresh tokens.
+    pub fn give_no_refresh_tokens(&self) {
+        self.inner(|inner| inner.refreshed = None);
+    }
+
+    /// Answers requests for this path as usual again.
+    pub fn recover(&self, path: &str) {
+        self.inner(|inner| inner.answers.remove(path));
+    }
+
     /// A field of the last token request.
     #[must_use]
     pub fn sent(&self, field: &str) -> Option<String> {
@@ -214,14 +235,34 @@ async fn respond(
         "/token" => {
             inner.last_form = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
             inner.last_headers = headers;
-            // A code can be exchanged once.
-            let code = inner.last_form.get("code").cloned().unwrap_or_default();
-            let Some(nonce) = inner.codes.remove(&code) else {
+            let is_refresh = inner.last_form.get("grant_type").is_some_and(|grant| grant == "refresh_token");
+            let nonce = if is_refresh {
+                // Each refresh token works once.
+                let expected = inner.refreshed.map(|count| format!("rt-{count}"));
+                let given = inner.last_form.get("refresh_token").cloned();
+                (expected.is_some() && given == expected).then(|| {
+                    inner.refreshed = inner.refreshed.map(|count| count + 1);
+                    None
+                })
+            } else {
+                // A code can be exchanged once.
+                let code = inner.last_form.get("code").cloned().unwrap_or_default();
+                inner.codes.remove(&code).map(Some)
+            };
+            let Some(nonce) = nonce else {
                 return (StatusCode::BAD_REQUEST, json!({"error": "invalid_grant"}).to_string())
                     .into_response();
             };
-            let id_token = inner.id_token.clone().unwrap_or_else(|| inner.key.sign(&claims(&inner, &nonce)));
-            json!({"access_token": "at", "token_type": "Bearer", "id_token": id_token})
+            let mut claims = claims(&inner, nonce.as_deref().unwrap_or_default());
+            if is_refresh {
+                claims.as_object_mut().unwrap().remove("nonce");
+            }
+            let id_token = inner.id_token.clone().unwrap_or_else(|| inner.key.sign(&claims));
+            let mut tokens = json!({"access_token": "at", "token_type": "Bearer", "id_token": id_token});
+            if let Some(count) = inner.refreshed {
+                tokens["refresh_token"] = json!(format!("rt-{count}"));
+            }
+            tokens
         }
         _ => return StatusCode::NOT_FOUND.into_response(),
     };

@@ -2,6 +2,7 @@
 
 mod answers;
 mod github;
+mod recheck;
 mod requests;
 mod tokens;
 
@@ -45,7 +46,7 @@ impl World {
 
     async fn finish(&self, code: &str, attempt: &Attempt) -> Result<Profile, ProviderError> {
         let callback = Callback { code: code.into(), issuer: None };
-        self.provider.finish(&callback, attempt).await
+        self.provider.finish(&callback, attempt).await.map(|confirmed| confirmed.profile)
     }
 
     async fn sign_in(&self) -> Result<Profile, ProviderError> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{Provider, ProviderError, id_token, metadata::Metadata};
-use flyte_issuer::IssuerError;
+use flyte_issuer::{Answer, IssuerError};
 
 impl Provider {
     /// Returns the claims of the user `subject`, as JSON or as a signed JWT.
@@ -17,8 +17,11 @@ impl Provider {
         subject: &str,
     ) -> Result<Option<Map<String, Value>>, ProviderError> {
         let Some(url) = &metadata.userinfo_endpoint else { return Ok(None) };
-        let (body, media_type) =
-            self.get_as_user(url, access_token, "application/json, application/jwt").await?;
+        let answer = self.get_as_user(url, access_token, "application/json, application/jwt").await?;
+        if answer.status != StatusCode::OK {
+            return Err(IssuerError::answer(url, format!("the answer has status {}", answer.status)).into());
+        }
+        let Answer { body, media_type, .. } = answer;
         let claims = if media_type == "application/jwt" {
             let token = String::from_utf8(body)
                 .map_err(|_| ProviderError::Wrong("the answer of UserInfo is not a signed JWT"))?;
@@ -44,13 +47,13 @@ impl Provider {
         Ok(Some(claims))
     }
 
-    /// Sends a request with the user's access token; returns the body and the media type.
+    /// Sends a request with the user's access token; returns the answer, of any status.
     pub(crate) async fn get_as_user(
         &self,
         url: &Url,
         access_token: &SecretString,
         accept: &'static str,
-    ) -> Result<(Vec<u8>, String), ProviderError> {
+    ) -> Result<Answer, ProviderError> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.expose_secret()))
             .map_err(|_| ProviderError::Wrong("the access token cannot be sent"))?;
         bearer.set_sensitive(true);
@@ -59,9 +62,6 @@ impl Provider {
             (header::ACCEPT, HeaderValue::from_static(accept)),
         ]);
         let answer = self.fetcher.send(Method::GET, url, headers, Vec::new()).await?;
-        if answer.status != StatusCode::OK {
-            return Err(IssuerError::answer(url, format!("the answer has status {}", answer.status)).into());
-        }
-        Ok((answer.body, answer.media_type))
+        Ok(answer)
     }
 }

@@ -51,6 +51,12 @@ pub struct ProviderConfig {
     pub domain_hint: Option<String>,
     /// Whether the provider may have an internal address.
     pub allow_internal: bool,
+    /// How often the provider is asked whether a user who is signed in may still be; 0 if it is not.
+    pub recheck: i64,
+    /// How long a user keeps access while the provider cannot be asked.
+    pub recheck_grace: i64,
+    /// How long a sign-in lasts at most if the provider gives nothing to ask it with.
+    pub max_session: i64,
 }
 
 /// How this server authenticates at a provider's token endpoint.

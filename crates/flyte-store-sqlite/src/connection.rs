@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0019_outside_issuers.sql"),
     include_str!("migrations/0020_sign_in_uses.sql"),
     include_str!("migrations/0021_account_links.sql"),
+    include_str!("migrations/0022_outside_sessions.sql"),
 ];
 /// The migration after which stored paths of objects are rewritten.
 const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::{
     SqliteStore, already_exists, change, client_id,
     family::{self, NewFamily},
-    from_json, one, to_json,
+    from_json, one, outside_session, to_json,
 };
 use flyte_model::{ClientId, clock::UnixTime};
 use flyte_secrets::SecretHash;
@@ -146,6 +146,7 @@ fn redeem(
     let Some((user_id, authenticated_at)) = found.approved.filter(|_| found.device.expires_at > now) else {
         return Ok(DeviceRedemption::Unknown);
     };
+    outside_session::pass_to_device(connection, &found.device.family_id)?;
     change(connection, "DELETE FROM devices WHERE device_code_hash = ?1", [hash])?;
     let device = found.device;
     let family = NewFamily {
@@ -194,6 +195,16 @@ pub(super) fn deny_all_of(connection: &Connection, user_id: &str) -> Result<(), 
         connection,
         "UPDATE devices SET user_id = NULL, authenticated_at = NULL WHERE user_id = ?1",
         [user_id],
+    )?;
+    Ok(())
+}
+
+/// Denies the devices that a browser session approved and that have not fetched their tokens yet.
+pub(super) fn deny_all_of_session(connection: &Connection, session_id: &str) -> Result<(), SqliteError> {
+    change(
+        connection,
+        "UPDATE devices SET user_id = NULL, authenticated_at = NULL WHERE session_id = ?1",
+        [session_id],
     )?;
     Ok(())
 }
@@ -272,7 +283,7 @@ impl DeviceStore for SqliteStore {
             one(
                 connection,
                 &format!(
-                    "UPDATE devices SET decided_at = ?2, user_id = ?3, authenticated_at = ?4
+                    "UPDATE devices SET decided_at = ?2, user_id = ?3, authenticated_at = ?4, session_id = ?5
                      WHERE user_code_hash = ?1 AND expires_at > ?2 AND decided_at IS NULL
                      AND (?5 IS NULL OR EXISTS (SELECT 1 FROM sessions WHERE id = ?5 AND user_id = ?3))
                      RETURNING {COLUMNS}"

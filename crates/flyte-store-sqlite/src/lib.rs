@@ -24,6 +24,7 @@ mod job;
 mod last_use;
 mod only_in;
 mod outside_identity;
+mod outside_session;
 mod page;
 mod policy;
 mod project;

@@ -4,9 +4,11 @@ use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::{SqliteStore, already_exists, change, one, user};
+use super::{SqliteStore, already_exists, change, one, outside_session, user};
 use flyte_model::clock::UnixTime;
-use flyte_store::{EmailProof, OutsideIdentity, OutsideIdentityStore, RoleIn, StoreError, User};
+use flyte_store::{
+    EmailProof, EndedSessions, OutsideIdentity, OutsideIdentityStore, RoleIn, StoreError, User,
+};
 
 const COLUMNS: &str = "issuer, subject, provider, user_id, email, linked_at, last_sign_in_at";
 
@@ -136,11 +138,19 @@ impl OutsideIdentityStore for SqliteStore {
         user_id: &str,
         issuer: &str,
         subject: &str,
-    ) -> Result<bool, StoreError> {
+        now: UnixTime,
+    ) -> Result<Option<EndedSessions>, StoreError> {
         let key = [user_id.to_owned(), issuer.to_owned(), subject.to_owned()];
         self.write(move |connection| {
-            let sql = "DELETE FROM outside_identities WHERE user_id = ?1 AND issuer = ?2 AND subject = ?3";
-            Ok(change(connection, sql, key)? > 0)
+            let sql = "SELECT 1 FROM outside_identities WHERE user_id = ?1 AND issuer = ?2 AND subject = ?3";
+            let [user_id, issuer, subject] = &key;
+            if one(connection, sql, [user_id, issuer, subject], |_| Ok(()))?.is_none() {
+                return Ok(None);
+            }
+            let ended = outside_session::end_all_of_identity(connection, issuer, subject, now)?;
+            let sql = "DELETE FROM outside_identities WHERE issuer = ?1 AND subject = ?2";
+            change(connection, sql, [issuer, subject])?;
+            Ok(Some(ended))
         })
         .await
     }

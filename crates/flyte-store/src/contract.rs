@@ -19,6 +19,7 @@ pub mod device;
 pub mod grant;
 pub mod group;
 pub mod outside_identity;
+pub mod outside_session;
 pub mod policy;
 pub mod project;
 pub mod revocation;
@@ -210,6 +211,12 @@ macro_rules! contract {
                 an_account_of_an_identity_is_created_with_it_or_not_at_all,
                 a_proof_is_for_one_address,
                 only_the_first_identity_is_connected_without_its_user,
+            ],
+            outside_session: [
+                exactly_the_sessions_that_ended_at_the_provider_end,
+                devices_end_with_the_user_that_approved_them,
+                a_grant_has_one_owner_at_a_time,
+                what_is_no_longer_in_use_is_deleted,
             ],
             project: [
                 a_project_is_read_back_unchanged,

@@ -22,6 +22,7 @@ mod device;
 mod grant;
 mod group;
 mod outside_identity;
+mod outside_session;
 mod policy;
 mod project;
 mod revocation;
@@ -59,6 +60,9 @@ pub use grant::{
 };
 pub use group::{Group, GroupOrigin, GroupQuery, GroupStore, MemberQuery, ProviderGroup};
 pub use outside_identity::{EmailProof, OutsideIdentity, OutsideIdentityStore};
+pub use outside_session::{
+    EndedAtProvider, EndedSessions, OutsideSession, OutsideSessionStore, ProviderGrant,
+};
 pub use policy::{AssigneeQuery, Policy, PolicyStore, RoleIn};
 pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
 pub use revocation::RevocationStore;
@@ -137,6 +141,7 @@ store! {
     SignInStore,
     OutsideIdentityStore,
     AccountLinkStore,
+    OutsideSessionStore,
     ClientStore,
     GrantStore,
     DeviceStore,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{RoleIn, StoreError, User};
+use super::{EndedSessions, RoleIn, StoreError, User};
 use flyte_model::clock::UnixTime;
 
 /// A user of an outside provider that is connected to an account.
@@ -70,13 +70,14 @@ pub trait OutsideIdentityStore: Send + Sync + 'static {
         identity: &OutsideIdentity,
         vouches: bool,
     ) -> Result<(), StoreError>;
-    /// Disconnects an identity. Sessions stay. Returns `false` if it does not belong to the account.
+    /// Disconnects an identity, and ends the sessions that began with it. Returns `None` if it does not belong to the account.
     async fn unlink_outside_identity(
         &self,
         user_id: &str,
         issuer: &str,
         subject: &str,
-    ) -> Result<bool, StoreError>;
+        now: UnixTime,
+    ) -> Result<Option<EndedSessions>, StoreError>;
     /// Records a sign-in: its provider, the address that the provider has now, and the time.
     async fn note_outside_sign_in(&self, identity: &OutsideIdentity, now: UnixTime)
     -> Result<(), StoreError>;

@@ -161,7 +161,7 @@ impl<'a> Visit<'a> {
         let device = match self.server.store.decide_device(&hash, &decision, now).await {
             Ok(Some(device)) => device,
             Ok(None) => {
-                if self.server.sessions.current(self.headers).await?.is_none() {
+                if self.server.signed_in(self.headers).await?.is_none() {
                     // The user signed out, or the password changed, since this request began.
                     attempt.withdrawn();
                     return Ok(see_other(&sign_in(typed.and_then(UserCode::parse))));
@@ -189,7 +189,7 @@ impl<'a> Visit<'a> {
     /// Returns the signed-in user and the code if the code may be looked up; otherwise the page to show.
     async fn admit(&self, typed: Option<&str>) -> Result<Result<Admitted<'a>, Response>, StoreError> {
         let code = typed.and_then(UserCode::parse);
-        let Some(who) = self.server.sessions.current(self.headers).await? else {
+        let Some(who) = self.server.signed_in(self.headers).await? else {
             return Ok(Err(see_other(&sign_in(code))));
         };
         let Some(code) = code else {

@@ -1,12 +1,13 @@
 //! Sign-in through an outside provider (flyte-provider): the way there, and what is remembered until the browser comes back.
 //!
-//! `start` sends the browser to the provider, `callback` takes it back, `account` finds or creates the account, and `connect`
-//! connects an account whose user signs in here first.
+//! `start` sends the browser to the provider, `callback` takes it back, `account` finds or creates the account, `connect`
+//! connects an account whose user signs in here first, and `recheck` asks the provider again later.
 
 mod account;
 pub(super) mod callback;
 pub(super) mod connect;
 mod failure;
+pub(crate) mod recheck;
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -1,7 +1,10 @@
 //! `grant_type=refresh_token` (RFC 6749 section 6), with rotation (RFC 9700 section 4.14.2).
 
 use super::{request::TokenRequest, response::TokenResponse};
-use crate::error::{ErrorCode, OAuthError};
+use crate::{
+    error::{ErrorCode, OAuthError},
+    sign_in::outside::recheck,
+};
 use flyte_access::token::TokenGrant;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_model::{GrantType, Scopes};
@@ -20,12 +23,14 @@ pub(super) async fn exchange(request: &TokenRequest<'_>) -> Result<TokenResponse
     request.audience()?;
 
     let hash = opaque_token::hash(presented);
-    if let Some(wanted) = &wanted {
+    if let Some(token) = server.store.peek_refresh_token(&hash, &client.id, server.clock.now()).await? {
         // This check comes before the rotation, so that a request for too many scopes does not cost the client its
         // token. The rotation reports a missing token.
-        if let Some(token) = server.store.peek_refresh_token(&hash, &client.id, server.clock.now()).await? {
+        if let Some(wanted) = &wanted {
             wanted.require_within(&token.scopes)?;
         }
+        // If the provider no longer accepts the user, this revokes the family.
+        recheck::before_use(server, &token.session_id).await?;
     }
     let (next, record) = request.new_refresh_token()?;
     let grace = server.config.tokens.refresh_token_grace;

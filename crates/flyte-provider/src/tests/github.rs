@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::World;
-use crate::{Groups, Profile, ProviderError, VerifiedEmail};
+use crate::{Groups, Profile, Proof, ProviderError, VerifiedEmail, Wishes};
 use flyte_settings::{ProviderCredential, ProviderPreset};
 
 async fn sign_in(emails: Value, groups: bool) -> (World, Result<Profile, ProviderError>) {
@@ -77,4 +77,38 @@ async fn an_error_with_status_200_is_an_error() {
         let issuer = format!("{}{issuer}", world.remote.url);
         assert_eq!(world.provider.check_callback(Some(&issuer)).await.is_ok(), own, "{issuer}");
     }
+}
+
+#[tokio::test]
+async fn the_user_of_a_token_is_asked_for_again() {
+    let (world, first) = sign_in(json!([]), true).await;
+    let first = first.unwrap();
+    let proof = Proof::Access("gho_1".into());
+    let recheck = async || {
+        let answer = world.provider.recheck(&proof, &first.issuer, &first.subject).await;
+        assert!(answer.proof.is_none());
+        answer.outcome
+    };
+    assert_eq!(recheck().await, Ok(first.clone()));
+    // Another team, a limit, an account that was suspended, a token that was revoked.
+    world.remote.answer_json("/api/v3/user/teams", &json!([]));
+    assert_eq!(recheck().await.unwrap().groups, Groups::Listed(vec!["org:42".to_owned()]));
+    for (status, message, ends) in [
+        (403, "API rate limit exceeded", false),
+        (500, "", false),
+        (403, "Sorry. Your account was suspended.", true),
+        (401, "Bad credentials", true),
+    ] {
+        let body = json!({"message": message}).to_string();
+        world.remote.answer("/api/v3/user", status, "application/json", body);
+        assert_eq!(recheck().await.unwrap_err().ends_access(), ends, "{status} {message}");
+    }
+}
+
+#[tokio::test]
+async fn no_new_sign_in_is_promised() {
+    let directory = tempfile::tempdir().unwrap();
+    let (world, _) = sign_in_from(&directory, json!([]), false).await;
+    let wishes = Wishes { max_age: Some(0), ..Wishes::default() };
+    assert_eq!(world.provider.begin(&wishes).await.unwrap_err(), ProviderError::NoSignInTime);
 }

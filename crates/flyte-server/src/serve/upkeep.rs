@@ -25,6 +25,8 @@ const SIGNING_KEY_INTERVAL: Duration = Duration::from_millis(500);
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(10);
 /// The time of an API key's last use is exact to a minute.
 const USAGE_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the server looks for users about whom a provider must be asked again.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// How often expired records are deleted.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -60,6 +62,7 @@ pub(super) fn start(app: Arc<App>, tls: Option<Arc<Tls>>) -> io::Result<JoinSet<
             });
         }
     }
+    tasks.spawn(recheck_users(Arc::clone(&app)));
     tasks.spawn(clean_up(app));
     Ok(tasks)
 }
@@ -131,6 +134,16 @@ async fn write_usage(app: Arc<App>) {
     }
 }
 
+async fn recheck_users(app: Arc<App>) {
+    let mut interval = every(RECHECK_INTERVAL);
+    loop {
+        interval.tick().await;
+        if let Err(error) = flyte_oauth::recheck_outside_users(&app.authorization_server).await {
+            tracing::error!(%error, "providers could not be asked about their users again");
+        }
+    }
+}
+
 async fn clean_up(app: Arc<App>) {
     let mut interval = every(CLEAN_UP_INTERVAL);
     loop {
@@ -161,6 +174,7 @@ async fn remove_expired(app: &App) {
         let revocations = app.store.delete_expired_revocations(now).await?;
         let revocations = revocations + app.store.delete_expired_assertions(now).await?;
         let grants = app.store.delete_expired_grants(now).await?;
+        let sessions = sessions + app.store.delete_unused_outside_sessions(now).await?;
         let kept_since = now.saturating_sub(app.config.audit.retention);
         let results = match app.embedded() {
             Some(embedded) => embedded.runs.clean_up().await?,

@@ -148,6 +148,9 @@ fn provider_of(name: &str, values: &Values<'_>) -> Result<ProviderConfig, Config
         account_roles: values.value(&s::PROVIDER_ACCOUNT_ROLES)?,
         domain_hint,
         allow_internal: values.value(&s::PROVIDER_ALLOW_INTERNAL)?,
+        recheck: values.value(&s::PROVIDER_RECHECK)?.0,
+        recheck_grace: values.value(&s::PROVIDER_RECHECK_GRACE)?.0,
+        max_session: values.value(&s::PROVIDER_MAX_SESSION)?.0,
     })
 }
 
@@ -209,6 +212,7 @@ mod tests {
             (format!("{corp}client-secret-file = \"a\"\nclient-key-file = \"b\"\n"), "remove one of the two"),
             (format!("{corp}scopes = [\"email\"]\n"), "must contain openid"),
             (format!("{corp}allowed-tenants = [\"t\"]\n"), "needs the preset \"entra\""),
+            (format!("{corp}recheck = \"5s\"\n"), "\"providers.corp.recheck\" is \"5s\""),
             (format!("{corp}allowed-domains = [\"@corp\"]\n"), "is not a domain"),
             ("[providers.Corp]\nclient-id = \"c\"\n".to_owned(), "\"providers.Corp\""),
             ("providers = 3\n".to_owned(), "a section is expected"),

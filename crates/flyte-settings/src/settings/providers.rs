@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::check::any;
+use super::check::{any, between};
 use crate::{
     LinkRule, ProviderPreset,
     setting::{
@@ -12,6 +12,7 @@ use crate::{
         Default::{Depends, Value},
         Setting,
     },
+    value::Seconds,
 };
 
 /// The settings of each provider, in the order of the reference page.
@@ -39,6 +40,9 @@ pub static PROVIDER: &[&(dyn AnySetting + Sync)] = &[
     &PROVIDER_ACCOUNT_ROLES,
     &PROVIDER_DOMAIN_HINT,
     &PROVIDER_ALLOW_INTERNAL,
+    &PROVIDER_RECHECK,
+    &PROVIDER_RECHECK_GRACE,
+    &PROVIDER_MAX_SESSION,
 ];
 
 /// [`ProviderConfig::preset`](crate::ProviderConfig::preset).
@@ -310,6 +314,40 @@ pub static PROVIDER_ALLOW_INTERNAL: Setting<bool> = Setting {
     default: Value("false"),
     help: "Whether the provider may have an address of an internal network. Set it for a provider inside of your organization.",
     check: any,
+};
+
+/// [`ProviderConfig::recheck`](crate::ProviderConfig::recheck).
+pub static PROVIDER_RECHECK: Setting<Seconds> = Setting {
+    key: "providers.NAME.recheck",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("1h"),
+    help: "How often the provider is asked whether a user who is signed in may still be. A user that it no longer accepts, or \
+           that a rule here no longer admits, loses access within this time. The server needs a refresh token for this, and \
+           requests the scope `offline_access` if the provider lists it. With `0s`, the provider is not asked, and \
+           `max-session` does not apply.",
+    check: |interval| if interval.0 == 0 { Ok(()) } else { between(interval, 60, 30 * 86_400) },
+};
+
+/// [`ProviderConfig::recheck_grace`](crate::ProviderConfig::recheck_grace).
+pub static PROVIDER_RECHECK_GRACE: Setting<Seconds> = Setting {
+    key: "providers.NAME.recheck-grace",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("4h"),
+    help: "How long users keep access while the provider cannot be asked, from the first failure on.",
+    check: |grace| between(grace, 0, 30 * 86_400),
+};
+
+/// [`ProviderConfig::max_session`](crate::ProviderConfig::max_session).
+pub static PROVIDER_MAX_SESSION: Setting<Seconds> = Setting {
+    key: "providers.NAME.max-session",
+    flag: None,
+    placeholder: "DURATION",
+    default: Value("12h"),
+    help: "How long a sign-in lasts, in browsers and programs, if the provider gave no refresh token for the user. After that, \
+           the user signs in again.",
+    check: |age| between(age, 300, 30 * 86_400),
 };
 
 fn check_issuer(issuer: &str) -> Result<(), String> {

@@ -10,7 +10,7 @@ use crate::{
 use flyte_model::Scope;
 
 /// Returns a device of the client `flyte`, valid for ten minutes.
-fn device(name: &str) -> DeviceAuthorization {
+pub(super) fn device(name: &str) -> DeviceAuthorization {
     DeviceAuthorization {
         device_code_hash: hash(&format!("device-{name}")),
         user_code_hash: hash(&format!("user-{name}")),

@@ -4,7 +4,7 @@ use super::{Backend, NOW, user};
 use crate::{EmailProof, OutsideIdentity, RoleIn, StoreError, User};
 use flyte_model::Role;
 
-fn identity(subject: &str, user: &str) -> OutsideIdentity {
+pub(super) fn identity(subject: &str, user: &str) -> OutsideIdentity {
     OutsideIdentity {
         issuer: "https://id.example".to_owned(),
         subject: subject.to_owned(),
@@ -45,9 +45,12 @@ pub async fn issuer_and_subject_identify(store: Backend) {
     let noted = OutsideIdentity { last_sign_in_at: Some(NOW + 5), ..now };
     assert_eq!(found("https://id.example", "1").await, Some(noted));
 
-    assert!(!store.unlink_outside_identity("id-bob", "https://id.example", "1").await.unwrap());
-    assert!(store.unlink_outside_identity("id-ada", "https://id.example", "1").await.unwrap());
-    assert!(!store.unlink_outside_identity("id-ada", "https://id.example", "1").await.unwrap());
+    let unlink = async |user: &str| {
+        store.unlink_outside_identity(user, "https://id.example", "1", NOW).await.unwrap().is_some()
+    };
+    assert!(!unlink("id-bob").await);
+    assert!(unlink("id-ada").await);
+    assert!(!unlink("id-ada").await);
     assert!(store.link_outside_identity(&identity("1", "bob")).await.unwrap());
 }
 

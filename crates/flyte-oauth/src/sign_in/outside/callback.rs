@@ -12,7 +12,7 @@ use axum::{
 use super::{
     Address, Begun, COOKIE, Unconnected,
     account::{self, Found},
-    failure, unknown,
+    failure, recheck, unknown,
 };
 use crate::{
     AuthorizationServer,
@@ -22,8 +22,12 @@ use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::cookie;
 use flyte_model::ClientAddr;
 use flyte_pages::{ReturnTo, continue_page, internal_error_page};
-use flyte_provider::{Callback, Profile, Provider, rules};
+use flyte_provider::{Callback, Confirmed, Provider, rules};
 use flyte_store::{StoreError, User};
+
+/// How old a sign-in counts as if the provider does not say when it was, in seconds. It is too old for everything that takes a
+/// recent sign-in.
+const UNKNOWN_AGE: i64 = 86_400;
 
 /// The parameters of a callback.
 struct Answer<'a> {
@@ -78,17 +82,17 @@ pub(in crate::sign_in) async fn get(
         }
     };
     let callback = Callback { code: code.into(), issuer: answer.issuer.map(str::to_owned) };
-    let profile = match provider.finish(&callback, &attempt).await {
-        Ok(profile) => profile,
+    let confirmed = match provider.finish(&callback, &attempt).await {
+        Ok(confirmed) => confirmed,
         Err(error) => return failure::page(&server, provider, &error, return_to, address).await,
     };
-    if let Err(refusal) = rules::admit(provider.settings(), &profile) {
-        return failure::refused(&server, provider, &profile, refusal, return_to, address).await;
+    if let Err(refusal) = rules::admit(provider.settings(), &confirmed.profile) {
+        return failure::refused(&server, provider, &confirmed.profile, refusal, return_to, address).await;
     }
     // A largest age says nothing about this sign-in but that it is not older. The visitor chooses it.
     let was_demanded = attempt.max_age == Some(0);
     let visit = Visit { server: &server, provider, headers: &headers, address, return_to };
-    match visit.enter(profile, was_demanded).await {
+    match visit.enter(confirmed, was_demanded).await {
         Ok(response) => response,
         Err(error) => internal_error_page(&error),
     }
@@ -105,14 +109,15 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     /// Signs the user in to the account, if there is one.
-    async fn enter(&self, profile: Profile, was_demanded: bool) -> Result<Response, StoreError> {
-        match account::find(self.server, self.provider.settings(), &profile, self.address).await? {
-            Found::Account(user) => self.sign_in(&user, &profile, was_demanded).await,
+    async fn enter(&self, confirmed: Confirmed, was_demanded: bool) -> Result<Response, StoreError> {
+        match account::find(self.server, self.provider.settings(), &confirmed.profile, self.address).await? {
+            Found::Account(user) => self.sign_in(&user, &confirmed, was_demanded).await,
             Found::Disabled => {
-                failure::record(self.server, &profile, "account disabled", self.address).await;
+                failure::record(self.server, &confirmed.profile, "account disabled", self.address).await;
                 Ok(failure::disabled(self.server, self.provider, self.return_to))
             }
             Found::None => {
+                let profile = confirmed.profile;
                 failure::record(self.server, &profile, "no account", self.address).await;
                 let page = failure::no_account(self.server, self.provider, &profile, self.return_to);
                 if let Some(browser) = cookie::read(self.headers, COOKIE) {
@@ -128,20 +133,26 @@ impl Visit<'_> {
     async fn sign_in(
         &self,
         user: &User,
-        profile: &Profile,
+        confirmed: &Confirmed,
         was_demanded: bool,
     ) -> Result<Response, StoreError> {
         let server = self.server;
         let now = server.clock.now();
-        // A new sign-in was asked for and checked, whatever the clocks say. Otherwise the sign-in is as old as that at the
-        // provider.
-        let since = if was_demanded { now } else { profile.authenticated_at.unwrap_or(now) };
+        let profile = &confirmed.profile;
+        let since = match profile.authenticated_at {
+            // A new sign-in was asked for and checked, whatever the clocks say.
+            Some(_) if was_demanded => now,
+            Some(at) => at,
+            // The provider may have let the browser through because of an earlier sign-in.
+            None => now.saturating_sub(UNKNOWN_AGE),
+        };
         if let Some(old) = server.sessions.current(self.headers).await? {
             server.sessions.end(&old.session).await?;
         }
         let Some((session, cookie)) = server.sessions.start_since(user, since).await? else {
             return Ok(failure::disabled(server, self.provider, self.return_to));
         };
+        recheck::begin(server, self.provider, confirmed, &session.id).await?;
         let event = Event::new(Kind::SignedIn).from(self.address).subject(&user.id);
         let event = event.detail(Detail::Email, &user.email).detail(Detail::Session, session.id);
         server.audit.record(failure::with_profile(event, profile)).await;

@@ -52,7 +52,7 @@ fn identity(profile: &Profile) -> String {
 /// Returns the signed-in user with a recent sign-in.
 async fn recent(server: &AuthorizationServer, headers: &HeaderMap) -> Result<Option<SignedIn>, StoreError> {
     let oldest = server.clock.now().saturating_sub(MAX_SESSION_AGE);
-    let signed_in = server.sessions.current(headers).await?;
+    let signed_in = server.signed_in(headers).await?;
     Ok(signed_in.filter(|signed_in| signed_in.session.authenticated_at >= oldest))
 }
 

@@ -7,6 +7,7 @@ use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_pages::{ProviderLink, ReturnTo, encode, sign_in_failed_page};
 use flyte_provider::{Profile, Provider, ProviderError, rules::Refusal};
+use flyte_store::OutsideIdentity;
 
 /// Records a failure of a provider, or an answer that must not be trusted, and returns its page.
 pub(super) async fn page(
@@ -33,6 +34,11 @@ pub(super) async fn page(
             StatusCode::FORBIDDEN,
             "A new sign-in is needed".to_owned(),
             format!("{label} did not ask you to sign in again. Sign out there, and start again."),
+        ),
+        ProviderError::NoSignInTime => (
+            StatusCode::FORBIDDEN,
+            "A new sign-in is needed".to_owned(),
+            format!("{label} does not say when you signed in there, so it cannot prove a new sign-in. Sign in another way."),
         ),
         ProviderError::Credential(_) | ProviderError::Refused(_) => (
             StatusCode::BAD_GATEWAY,
@@ -99,6 +105,14 @@ pub(super) fn with_profile(event: Event, profile: &Profile) -> Event {
         .detail(Detail::Provider, &profile.provider)
         .detail(Detail::Issuer, &profile.issuer)
         .detail(Detail::ForeignSubject, &profile.subject)
+}
+
+/// Adds the connected user of a provider to an event.
+pub(super) fn with_identity(event: Event, identity: &OutsideIdentity) -> Event {
+    event
+        .detail(Detail::Provider, &identity.provider)
+        .detail(Detail::Issuer, &identity.issuer)
+        .detail(Detail::ForeignSubject, &identity.subject)
 }
 
 /// The page for an account that is disabled.
