@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::{Router, body::Body};
 use flyte_access::{door, testing::Parts, token::TokenGrant};
 use flyte_administration::Administration;
-use flyte_identity::Passwords;
+use flyte_identity::{PasswordRules, Passwords};
 use flyte_model::{ClientAddr, Scope};
 use flyte_oauth::AuthorizationServer;
 use flyte_rpc::{Entrance, Services};
@@ -71,7 +71,7 @@ impl Server {
             audit: parts.audit.clone(),
             access: Arc::clone(&parts.access),
             storage,
-            passwords: Passwords::new(1),
+            passwords: Passwords::new(1, PasswordRules::default()),
         });
         let services = flyte_administration::register(&administration, connectrpc::Router::new());
         let services = Services::new(&entrance, services);

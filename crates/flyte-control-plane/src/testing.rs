@@ -96,7 +96,7 @@ pub(crate) fn services(plane: &Arc<ControlPlane>, server: &Arc<AuthorizationServ
         audit: plane.audit.clone(),
         access: Arc::clone(&plane.access),
         storage: storage.clone(),
-        passwords: flyte_identity::Passwords::new(1),
+        passwords: flyte_identity::Passwords::new(1, flyte_identity::PasswordRules::default()),
     });
     let services = flyte_administration::register(&administration, services);
     let entrance = Arc::new(Entrance {

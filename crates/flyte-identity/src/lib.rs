@@ -8,10 +8,12 @@ mod failures;
 pub mod first_password;
 mod hashing_memory;
 pub mod known_browser;
+mod password_rules;
 mod passwords;
 pub mod session;
 mod throttle;
 
 pub use failures::Failures;
+pub use password_rules::{BreachedFileError, PasswordOwner, PasswordRules, Weakness};
 pub use passwords::{PasswordError, Passwords};
 pub use throttle::{Attempt, CodeAttempt, Throttle, Throttled};

@@ -12,7 +12,10 @@ use argon2::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::hashing_memory::{HashingMemory, Lease};
+use super::{
+    hashing_memory::{HashingMemory, Lease},
+    password_rules::{MAX_BYTES, PasswordOwner, PasswordRules, Weakness, normalize},
+};
 
 /// Memory of one hash in KiB, passes and lanes: the first choice of the OWASP Password Storage Cheat Sheet.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -37,9 +40,9 @@ const GENERATED_LENGTH: usize = 20;
 /// The reason why a password was not hashed or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// Fewer than [`Passwords::MIN_BYTES`] bytes or more than [`Passwords::MAX_BYTES`].
-    #[error("a password must have {min} to {max} bytes", min = Passwords::MIN_BYTES, max = Passwords::MAX_BYTES)]
-    Length,
+    /// The rules do not allow it.
+    #[error("this password cannot be used: {0}")]
+    Weak(#[from] Weakness),
     /// Too many passwords are waiting already.
     #[error("too many people are signing in; try again in {retry_after} s")]
     Overloaded {
@@ -65,17 +68,14 @@ pub struct Passwords {
     all_places: usize,
     computed: Arc<AtomicU64>,
     memory: HashingMemory,
+    rules: Arc<PasswordRules>,
 }
 
 impl Passwords {
-    /// The minimum length of a password in bytes (NIST SP 800-63B section 5.1.1.1).
-    pub const MIN_BYTES: usize = 8;
-    /// The maximum length of a password in bytes.
-    pub const MAX_BYTES: usize = 1024;
-
-    /// Computes at most `max_concurrent` hashes at the same time; the number is limited to between one and four.
+    /// Computes at most `max_concurrent` hashes at the same time; the number is limited to between one and four. The rules are
+    /// for new passwords.
     #[must_use]
-    pub fn new(max_concurrent: usize) -> Self {
+    pub fn new(max_concurrent: usize, rules: PasswordRules) -> Self {
         let workers = max_concurrent.clamp(1, MAX_WORKERS);
         let all_places = workers * (1 + QUEUE_PER_WORKER);
         Self {
@@ -84,6 +84,7 @@ impl Passwords {
             all_places,
             computed: Arc::default(),
             memory: HashingMemory::default(),
+            rules: Arc::new(rules),
         }
     }
 
@@ -106,31 +107,32 @@ impl Passwords {
         Ok(SecretString::from(password))
     }
 
-    /// Checks whether a password is allowed for an account.
-    ///
-    /// # Errors
-    /// [`PasswordError::Length`] if it is too short or too long.
-    pub fn check(password: &SecretString) -> Result<(), PasswordError> {
-        if (Self::MIN_BYTES..=Self::MAX_BYTES).contains(&password.expose_secret().len()) {
-            Ok(())
-        } else {
-            Err(PasswordError::Length)
-        }
+    /// The minimum length of a new password in characters.
+    #[must_use]
+    pub fn min_length(&self) -> usize {
+        self.rules.min_length()
     }
 
-    /// Returns the Argon2id hash of a new password in PHC string format.
+    /// Checks a new password against the rules, and returns its Argon2id hash in PHC string format. Every password that an
+    /// account gets passes here.
     ///
     /// # Errors
     /// [`PasswordError`] if the password is not allowed or cannot be hashed.
-    pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
-        Self::check(&password)?;
+    pub async fn hash(&self, password: SecretString, owner: PasswordOwner) -> Result<String, PasswordError> {
+        let rules = Arc::clone(&self.rules);
         self.work(move |memory| {
-            let mut salt = [0; 16];
-            aws_lc_rs::rand::fill(&mut salt)
-                .map_err(|_| PasswordError::Failed("the system returned no random numbers".to_owned()))?;
-            hash_with_salt(&password, &salt, memory)
+            rules.check(&password, &owner).map_err(failed)??;
+            hash_with_new_salt(&normalize(&password), memory)
         })
         .await?
+    }
+
+    /// Returns another hash of the password of an account, which stays valid whatever the rules are now.
+    ///
+    /// # Errors
+    /// [`PasswordError::Overloaded`] and [`PasswordError::Failed`].
+    pub async fn rehash(&self, password: SecretString) -> Result<String, PasswordError> {
+        self.work(move |memory| hash_with_new_salt(&normalize(&password), memory)).await?
     }
 
     /// Whether `hash` is the hash of the password. Without a hash (there is no account, or it has no password) the
@@ -140,17 +142,27 @@ impl Passwords {
     /// [`PasswordError::Overloaded`] and [`PasswordError::Failed`].
     pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool, PasswordError> {
         self.work(move |memory| {
-            let too_long = password.expose_secret().len() > Self::MAX_BYTES;
+            let too_long = password.expose_secret().len() > MAX_BYTES;
             let password = if too_long { SecretString::default() } else { password };
+            // Passwords of earlier versions were hashed as they were typed.
+            let normal = normalize(&password);
+            let is_normal = normal.expose_secret() == password.expose_secret();
             match hash.as_deref().map(PasswordHash::new) {
-                Some(Ok(hash)) => Ok(is_password_of(&password, &hash, memory)? && !too_long),
+                Some(Ok(hash)) => {
+                    let normal = is_password_of(&normal, &hash, memory)?;
+                    let typed = !is_normal && is_password_of(&password, &hash, memory)?;
+                    Ok((normal || typed) && !too_long)
+                }
                 other => {
                     if other.is_some() {
                         tracing::error!(
                             "a stored password hash is not in PHC string format; the account cannot sign in"
                         );
                     }
-                    std::hint::black_box(hash_with_salt(&password, b"salt of no account", memory)?);
+                    std::hint::black_box(hash_with_salt(&normal, b"salt of no account", memory)?);
+                    if !is_normal {
+                        std::hint::black_box(hash_with_salt(&password, b"salt of no account", memory)?);
+                    }
                     Ok(false)
                 }
             }
@@ -223,6 +235,13 @@ fn compute(
         .map_err(failed)
 }
 
+fn hash_with_new_salt(password: &SecretString, lease: &mut Lease) -> Result<String, PasswordError> {
+    let mut salt = [0; 16];
+    aws_lc_rs::rand::fill(&mut salt)
+        .map_err(|_| PasswordError::Failed("the system returned no random numbers".to_owned()))?;
+    hash_with_salt(password, &salt, lease)
+}
+
 fn hash_with_salt(password: &SecretString, salt: &[u8], lease: &mut Lease) -> Result<String, PasswordError> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(OUTPUT_BYTES)).map_err(failed)?;
     let params_text = ParamsString::try_from(&params).map_err(failed)?;
@@ -262,8 +281,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_verified_by_its_hash() {
-        let passwords = Passwords::new(1);
-        let hash = passwords.hash("correct horse".into()).await.unwrap();
+        let passwords = Passwords::new(1, PasswordRules::default());
+        let hash = passwords.rehash("correct horse".into()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert!(!Passwords::is_outdated(&hash));
         assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
@@ -272,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_hash_costs_the_same_work_and_never_matches() {
-        let passwords = Passwords::new(1);
+        let passwords = Passwords::new(1, PasswordRules::default());
         for (password, hash) in [
             ("whatever".to_owned(), None),
             (String::new(), None),
@@ -286,20 +305,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_length_is_limited() {
-        let passwords = Passwords::new(1);
-        for length in [0, 7, 1025] {
-            let refused = passwords.hash("x".repeat(length).into()).await;
-            assert!(matches!(refused, Err(PasswordError::Length)), "{length}");
+    async fn a_new_password_follows_the_rules() {
+        let passwords = Passwords::new(1, PasswordRules::default());
+        let hash = async |password: &str| passwords.hash(password.into(), PasswordOwner::default()).await;
+        let refused = hash("short").await.unwrap_err();
+        assert!(matches!(refused, PasswordError::Weak(Weakness::TooShort(15))), "{refused}");
+        let refused = hash("passwordpassword").await.unwrap_err();
+        assert!(matches!(refused, PasswordError::Weak(Weakness::Guessable)), "{refused}");
+        let longest = format!("kettle over the quiet river {}", "x".repeat(1024 - 28));
+        let hash = hash(&longest).await.unwrap();
+        assert!(passwords.verify(longest.clone().into(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify(format!("{longest}x").into(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_it_is_encoded() {
+        let passwords = Passwords::new(1, PasswordRules::default());
+        let (composed, decomposed) =
+            ("the caf\u{e9} by the quiet river", "the cafe\u{301} by the quiet river");
+        let hash = passwords.hash(decomposed.into(), PasswordOwner::default()).await.unwrap();
+        for typed in [composed, decomposed] {
+            assert!(passwords.verify(typed.into(), Some(hash.clone())).await.unwrap(), "{typed}");
         }
-        let longest = passwords.hash("x".repeat(1024).into()).await.unwrap();
-        assert!(passwords.verify("x".repeat(1024).into(), Some(longest.clone())).await.unwrap());
-        assert!(!passwords.verify("x".repeat(1025).into(), Some(longest)).await.unwrap());
+        // An earlier version hashed what was typed.
+        let early = hash_of(decomposed, Params::new(64, 3, 2, Some(24)).unwrap());
+        assert!(passwords.verify(decomposed.into(), Some(early)).await.unwrap());
     }
 
     #[tokio::test]
     async fn sign_ins_are_refused_under_overload() {
-        let passwords = Passwords::new(1);
+        let passwords = Passwords::new(1, PasswordRules::default());
         let held = passwords.places.clone().acquire_many_owned(64).await.unwrap();
         assert!(!passwords.verify("whatever".into(), None).await.unwrap());
         let last = passwords.places.clone().acquire_owned().await.unwrap();
@@ -312,7 +347,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cancelled_caller_keeps_its_place_until_the_work_is_done() {
-        let passwords = Passwords::new(1);
+        let passwords = Passwords::new(1, PasswordRules::default());
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (finish, may_finish) = std::sync::mpsc::channel::<()>();
         let work = passwords.work(move |_| {
@@ -331,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_memory_in_use_is_held() {
-        let passwords = Arc::new(Passwords::new(2));
+        let passwords = Arc::new(Passwords::new(2, PasswordRules::default()));
         let attempts: Vec<_> = (0..10)
             .map(|_| {
                 let passwords = Arc::clone(&passwords);
@@ -344,12 +379,12 @@ mod tests {
         }
         let _both = passwords.workers.acquire_many(2).await.unwrap();
         assert!(passwords.memory.idle_blocks().is_empty(), "no hash is waiting");
-        assert_eq!(Passwords::new(64).workers.available_permits(), MAX_WORKERS);
+        assert_eq!(Passwords::new(64, PasswordRules::default()).workers.available_permits(), MAX_WORKERS);
     }
 
     #[tokio::test]
     async fn a_hash_is_verified_with_its_own_parameters() {
-        let passwords = Passwords::new(1);
+        let passwords = Passwords::new(1, PasswordRules::default());
         let other = hash_of("correct horse", Params::new(64, 3, 2, Some(24)).unwrap());
         assert!(passwords.verify("correct horse".into(), Some(other.clone())).await.unwrap());
         assert!(!passwords.verify("correct horsE".into(), Some(other)).await.unwrap());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyte_access::Access;
 use flyte_audit::Audit;
 use flyte_federation::TrustedIssuers;
-use flyte_identity::{Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
+use flyte_identity::{PasswordRules, Passwords, Throttle, known_browser::KnownBrowsers, session::Sessions};
 use flyte_keys::SigningKeys;
 use flyte_model::clock::Clock;
 use flyte_provider::Providers;
@@ -36,7 +36,7 @@ pub fn authorization_server(
         access: Arc::clone(access),
         sessions: Sessions::new(Arc::clone(store), clock.clone(), config.session_ttl),
         known_browsers: KnownBrowsers::new(Arc::clone(keys)),
-        passwords: Passwords::new(1),
+        passwords: Passwords::new(1, PasswordRules::default()),
         throttle: Throttle::new(clock.clone()),
     }
 }

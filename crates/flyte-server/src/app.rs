@@ -95,8 +95,10 @@ pub struct Parts {
     pub issuers: Arc<TrustedIssuers>,
     /// Sign-in through outside providers.
     pub outside: OutsideSignIns,
-    /// Hashes and verifies passwords.
+    /// Hashes and verifies the passwords of sign-ins.
     pub passwords: Passwords,
+    /// Hashes the passwords that administrators create.
+    pub administrative: Passwords,
     /// Whose services the server offers.
     pub serves: Serves,
 }
@@ -140,8 +142,19 @@ impl App {
         };
         // Pages of this server call RPCs if it has a console.
         let calling = upstream.and_then(|upstream| upstream.console_url.as_ref()).map(|_| sessions.clone());
-        let Parts { config, clock, store, keys, audit, access, issuers, outside, passwords, serves: _ } =
-            parts;
+        let Parts {
+            config,
+            clock,
+            store,
+            keys,
+            audit,
+            access,
+            issuers,
+            outside,
+            passwords,
+            administrative,
+            ..
+        } = parts;
         let authorization_server = Arc::new(AuthorizationServer {
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -170,7 +183,7 @@ impl App {
             audit: audit.clone(),
             access: Arc::clone(&access),
             storage,
-            passwords: Passwords::new(1),
+            passwords: administrative,
         });
         Self {
             config,

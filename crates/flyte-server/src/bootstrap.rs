@@ -26,7 +26,7 @@ use flyte_access::{
 use flyte_audit::{Audit, Detail, Event, Kind};
 use flyte_federation::{TrustedIssuers, issuers::CaFileError};
 use flyte_identity::{
-    PasswordError, Passwords,
+    BreachedFileError, PasswordError, PasswordOwner, PasswordRules, Passwords,
     first_password::{self, FirstAdmin, RemoveError},
 };
 use flyte_keys::{KeyError, SealingKey, SigningKeys};
@@ -42,6 +42,8 @@ use flyte_settings::{Config, PublicClientConfig};
 use flyte_store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User};
 use flyte_store_sqlite::SqliteStore;
 
+/// The name of the first administrator.
+const ADMINISTRATOR: &str = "Administrator";
 /// The project of a new server.
 const FIRST_PROJECT: &str = "flytesnacks";
 /// Additional loopback redirect URIs of the public client. The port may be any (RFC 8252 section 7.3).
@@ -77,8 +79,11 @@ pub enum BootstrapError {
         source: io::Error,
     },
     /// The password was refused or could not be hashed.
-    #[error("the administrator's password: {0}")]
+    #[error(transparent)]
     Password(#[from] PasswordError),
+    /// The list of passwords that leaked cannot be used.
+    #[error(transparent)]
+    BreachedFile(#[from] BreachedFileError),
     /// A file of the data directory cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     File {
@@ -137,7 +142,9 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
     let store: Arc<dyn Store> = Arc::new(store);
     let keys = SigningKeys::load(Arc::clone(&store), sealing, clock.clone(), &config.tokens).await?;
     let keys = Arc::new(keys);
-    let passwords = Passwords::new(std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let passwords = Passwords::new(threads, PasswordRules::open(&config.password_rules)?);
+    let administrative = Passwords::new(1, PasswordRules::open(&config.password_rules)?);
     store.put_client(&public_client(&config.public_client, now)).await?;
     if config.upstream.is_none() {
         first_project(&*store, now).await?;
@@ -167,6 +174,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         issuers,
         outside,
         passwords,
+        administrative,
         serves,
     }));
     if let Some(embedded) = app.embedded() {
@@ -288,7 +296,8 @@ async fn first_admin(
         Some(path) => read_password(path)?,
         None => make_up_password()?,
     };
-    let hash = passwords.hash(password.clone()).await?;
+    let owner = PasswordOwner { email: email.clone(), name: ADMINISTRATOR.to_owned() };
+    let hash = passwords.hash(password.clone(), owner).await?;
     // The file comes before the account, so that the password is known if the start is killed at any moment.
     match &config.admin.password_file {
         Some(_) => first_password::remove(&data_dir.file(first_password::FILE))?,
@@ -297,7 +306,7 @@ async fn first_admin(
     store
         .create_user(&User {
             id: Uuid::new_v4().to_string(),
-            name: "Administrator".to_owned(),
+            name: ADMINISTRATOR.to_owned(),
             email: email.clone(),
             password_hash: Some(hash),
             admin: true,
@@ -335,7 +344,7 @@ async fn replace_untold_password(
         Some(path) => read_password(path)?,
         None => make_up_password()?,
     };
-    let hash = passwords.hash(password.clone()).await?;
+    let hash = passwords.hash(password.clone(), owner_of(&user)).await?;
     if config.admin.password_file.is_none() {
         write_first_password(data_dir, &password, &user.email)?;
     }
@@ -348,14 +357,29 @@ async fn replace_untold_password(
 /// Returns the first line of a password file.
 ///
 /// # Errors
-/// [`BootstrapError::PasswordFile`] if the file cannot be read or the password is too short or too long.
+/// [`BootstrapError::PasswordFile`] if the file cannot be read.
 pub fn read_password(path: &Path) -> Result<SecretString, BootstrapError> {
     let refused = |source| BootstrapError::PasswordFile { path: path.to_owned(), source };
     let content = fs::read_to_string(path).map(SecretString::from).map_err(refused)?;
-    let password = SecretString::from(content.expose_secret().lines().next().unwrap_or_default().to_owned());
-    Passwords::check(&password)
-        .map_err(|error| refused(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-    Ok(password)
+    Ok(SecretString::from(content.expose_secret().lines().next().unwrap_or_default().to_owned()))
+}
+
+/// The user of an account's password, for the rules.
+#[must_use]
+pub fn owner_of(user: &User) -> PasswordOwner {
+    PasswordOwner { email: user.email.clone(), name: user.name.clone() }
+}
+
+/// Hashes a new password for a command.
+///
+/// # Errors
+/// [`BootstrapError`] if the rules of the settings do not allow it.
+pub async fn hash_password(
+    config: &Config,
+    password: SecretString,
+    owner: PasswordOwner,
+) -> Result<String, BootstrapError> {
+    Ok(Passwords::new(1, PasswordRules::open(&config.password_rules)?).hash(password, owner).await?)
 }
 
 /// Generates a password that cannot be guessed but can be typed, in groups of five.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::app::{App, Parts, Serves};
 use flyte_access::door;
 use flyte_federation::TrustedIssuers;
-use flyte_identity::Passwords;
+use flyte_identity::{PasswordRules, Passwords};
 use flyte_oauth::OutsideSignIns;
 use flyte_objects::Objects;
 use flyte_provider::Providers;
@@ -19,7 +19,8 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
     App::new(Parts {
         issuers: Arc::new(TrustedIssuers::new(None, parts.clock.clone()).unwrap()),
         outside: OutsideSignIns::new(Providers::new(&parts.config, &parts.clock).unwrap(), &parts.clock),
-        passwords: Passwords::new(1),
+        passwords: Passwords::new(1, PasswordRules::default()),
+        administrative: Passwords::new(1, PasswordRules::default()),
         // The object store is not prepared; tests of objects use a data directory and prepare it.
         serves: match &parts.config.upstream {
             None => Serves::Embedded(Arc::new(Objects::new(&parts.config).unwrap())),

@@ -55,6 +55,8 @@ pub struct Config {
     pub session_ttl: i64,
     /// Whether people can sign in with a password of this server.
     pub passwords: bool,
+    /// Rules for new passwords.
+    pub password_rules: PasswordsConfig,
     /// Outside providers, through which people sign in, sorted by name.
     pub providers: Vec<ProviderConfig>,
     /// What accounts may do.
@@ -106,6 +108,15 @@ pub struct TokenConfig {
     pub signing_algorithm: String,
     /// How long a key signs before the next key replaces it.
     pub key_rotation_interval: i64,
+}
+
+/// Rules for new passwords.
+#[derive(Clone, Debug)]
+pub struct PasswordsConfig {
+    /// The minimum length in characters.
+    pub min_length: usize,
+    /// File of passwords that have leaked, in the format of Have I Been Pwned.
+    pub breached_file: Option<PathBuf>,
 }
 
 /// What accounts may do.

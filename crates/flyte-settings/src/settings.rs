@@ -14,6 +14,7 @@ mod http;
 mod kubernetes;
 mod log;
 mod objects;
+mod passwords;
 mod projects;
 mod providers;
 mod runner;
@@ -25,7 +26,8 @@ mod upstream;
 
 pub use self::{
     access::*, admin::*, api_keys::*, audit::*, client::*, general::*, http::*, kubernetes::*, log::*,
-    objects::*, projects::*, providers::*, runner::*, session::*, tls::*, tokens::*, trust::*, upstream::*,
+    objects::*, passwords::*, projects::*, providers::*, runner::*, session::*, tls::*, tokens::*, trust::*,
+    upstream::*,
 };
 use super::setting::AnySetting;
 
@@ -52,6 +54,8 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &KEY_ROTATION_INTERVAL,
     &SESSION_TTL,
     &SESSION_PASSWORDS,
+    &PASSWORDS_MIN_LENGTH,
+    &PASSWORDS_BREACHED_FILE,
     &ACCESS_DEFAULT_ROLE,
     &API_KEYS_DEFAULT_LIFETIME,
     &CLIENT_ID,
@@ -122,12 +126,13 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference page and `--help`.
-pub const SECTIONS: [(&str, &str); 17] = [
+pub const SECTIONS: [(&str, &str); 18] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
     ("tokens", "Tokens and signing keys"),
     ("session", "Sign-in sessions"),
+    ("passwords", "New passwords"),
     ("access", "Access"),
     ("api-keys", "API keys"),
     ("client", "The flyte command"),

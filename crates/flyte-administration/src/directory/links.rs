@@ -153,7 +153,7 @@ impl Directory {
 
     /// Creates a link that sets the password of an account. Returns its address.
     ///
-    /// Whoever has the link can sign in to the account, so the caller must have all that the account has.
+    /// With the link, the caller could sign in to the account, so it must have all that the account has.
     pub(crate) async fn create_password_link(
         &self,
         context: &RequestContext,

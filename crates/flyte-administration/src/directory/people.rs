@@ -10,7 +10,7 @@ use crate::rights::check_limit;
 use buffa::MessageField;
 use flyte_access::policy::{self, Denied};
 use flyte_audit::{Detail, Event, Kind};
-use flyte_identity::Passwords;
+use flyte_identity::{PasswordOwner, Passwords};
 use flyte_model::{Limit, Role};
 use flyte_policy::{Binding, Permissions, Subject};
 use flyte_rpc::{allow, caller, invalid, store_error};
@@ -101,9 +101,10 @@ impl Directory {
             true => Some(Passwords::generate().map_err(|error| password_error(&error))?),
             false => None,
         };
+        let owner = PasswordOwner { email: email.clone(), name: name.clone() };
         let password_hash = match &password {
             Some(password) => {
-                let hash = self.state.passwords.hash(password.expose_secret().into()).await;
+                let hash = self.state.passwords.hash(password.expose_secret().into(), owner).await;
                 Some(hash.map_err(|error| password_error(&error))?)
             }
             None => None,

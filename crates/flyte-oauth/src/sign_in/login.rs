@@ -53,7 +53,8 @@ pub(super) struct LoginForm {
     password: SecretString,
 }
 
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+/// Reads a secret field.
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
     String::deserialize(deserializer).map(SecretString::from)
 }
 
@@ -148,7 +149,7 @@ pub(super) async fn submit(
             attempt.withdrawn();
             return match error {
                 PasswordError::Overloaded { retry_after } => refuse(Refusal::Busy { retry_after }).await,
-                PasswordError::Length | PasswordError::Failed(_) => internal_error_page(&error),
+                PasswordError::Weak(_) | PasswordError::Failed(_) => internal_error_page(&error),
             };
         }
     }
@@ -206,7 +207,7 @@ async fn sign_in(
     password: SecretString,
 ) -> Result<Option<(BrowserSession, HeaderValue)>, StoreError> {
     if let Some(outdated) = user.password_hash.as_deref().filter(|hash| Passwords::is_outdated(hash)) {
-        match server.passwords.hash(password).await {
+        match server.passwords.rehash(password).await {
             Ok(hash) => {
                 if server.store.upgrade_password_hash(&user.id, outdated, &hash).await? {
                     user.password_hash = Some(hash);

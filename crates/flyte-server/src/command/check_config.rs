@@ -11,6 +11,7 @@ use std::{
 use url::Url;
 
 use crate::{bootstrap, data_dir, tls, upstream};
+use flyte_identity::{PasswordOwner, PasswordRules};
 use flyte_model::clock::Clock;
 use flyte_objects::Objects;
 use flyte_settings::{AnySetting, Config, Environment, Loaded, Origin, TlsSource, settings};
@@ -107,6 +108,19 @@ fn unreachable(config: &Config) -> Vec<String> {
     urls.filter_map(note).collect()
 }
 
+/// Why the first administrator's password cannot be used.
+fn password_problem(config: &Config, rules: &PasswordRules) -> Option<String> {
+    let path = config.admin.password_file.as_ref()?;
+    let owner = PasswordOwner { email: config.admin.email.clone(), name: String::new() };
+    let checked = bootstrap::read_password(path).map(|password| rules.check(&password, &owner));
+    match checked {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(weakness))) => Some(format!("the password in {}: {weakness}", path.display())),
+        Ok(Err(error)) => Some(format!("\"passwords.breached-file\" cannot be read: {error}")),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 /// All problems that keep the server from starting, except the port.
 fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
@@ -134,10 +148,9 @@ fn problems(config: &Config) -> Vec<String> {
     if let Err(error) = data_dir::check(&config.data_dir) {
         problems.push(error.to_string());
     }
-    if let Some(path) = &config.admin.password_file
-        && let Err(error) = bootstrap::read_password(path)
-    {
-        problems.push(error.to_string());
+    match PasswordRules::open(&config.password_rules) {
+        Ok(rules) => problems.extend(password_problem(config, &rules)),
+        Err(error) => problems.push(error.to_string()),
     }
     problems
 }

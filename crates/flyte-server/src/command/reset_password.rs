@@ -10,11 +10,10 @@ use secrecy::ExposeSecret as _;
 
 use super::ended_keys;
 use crate::{
-    bootstrap::{BootstrapError, make_up_password, read_password},
+    bootstrap::{BootstrapError, hash_password, make_up_password, owner_of, read_password},
     data_dir,
 };
 use flyte_audit::{Event, Kind};
-use flyte_identity::Passwords;
 use flyte_identity::first_password;
 use flyte_model::clock::Clock;
 use flyte_settings::Config;
@@ -65,10 +64,11 @@ async fn reset(
         Some(path) => read_password(path)?,
         None => make_up_password()?,
     };
+    // A password that the rules do not allow changes nothing.
+    let hash = hash_password(config, password.clone(), owner_of(&user)).await?;
     // The question comes before all changes. The keys are deleted first: if the command is interrupted, running it
     // again does the rest.
     let about_keys = end_api_keys(&store, &user, end_keys).await?;
-    let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
     let now = Clock::default().now();
     store.set_password_hash(&user.id, &hash, now).await?;
     let event = Event::new(Kind::PasswordReset).object(&user.email).into_record(now);

@@ -10,11 +10,10 @@ use uuid::Uuid;
 
 use super::ended_keys;
 use crate::{
-    bootstrap::{BootstrapError, make_up_password, read_password},
+    bootstrap::{BootstrapError, hash_password, make_up_password, owner_of, read_password},
     cli::{NewUser, UserAction},
 };
 use flyte_audit::{Event, Kind};
-use flyte_identity::Passwords;
 use flyte_model::{Role, clock::Clock};
 use flyte_settings::{Config, settings};
 use flyte_store::{RoleIn, StoreError, TrustStore as _, User, UserStore as _};
@@ -158,8 +157,8 @@ async fn add(config: &Config, store: &SqliteStore, new: &NewUser) -> Result<Stri
         Some(path) => read_password(path)?,
         None => make_up_password()?,
     };
-    let hash = Passwords::new(1).hash(password.clone()).await.map_err(BootstrapError::from)?;
-    let user = account(new, Some(hash));
+    let mut user = account(new, None);
+    user.password_hash = Some(hash_password(config, password.clone(), owner_of(&user)).await?);
     match store.create_user_with(&user, &roles).await {
         Err(StoreError::AlreadyExists { .. }) => return Err(UserError::Taken(user.email)),
         other => other?,

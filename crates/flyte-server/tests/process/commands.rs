@@ -63,7 +63,7 @@ fn an_account_is_created_disabled_and_enabled() {
     let file = home.path().join("password");
     let with_file = ["user", "add", "root@example.com", "--admin", "--password-file", file.to_str().unwrap()];
     fs::write(&file, "short\n").unwrap();
-    assert!(refused(&data, &with_file).contains("8 to 1024 bytes"));
+    assert!(refused(&data, &with_file).contains("at least 15 characters"));
     fs::write(&file, "correct horse battery\n").unwrap();
     assert!(!told(&data, &with_file).contains("horse"));
     assert!(server.signs_in("root@example.com", "correct horse battery"));

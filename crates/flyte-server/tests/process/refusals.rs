@@ -126,7 +126,7 @@ fn check_config_reads_the_password_file() {
         let checked = output(&data, &[&FREE[..], &file].concat());
         (checked.status.code(), String::from_utf8(checked.stdout).unwrap())
     };
-    for (content, problem) in [("short\n", "8 to 1024 bytes"), ("", "8 to 1024 bytes")] {
+    for (content, problem) in [("short\n", "at least 15 characters"), ("", "at least 15 characters")] {
         fs::write(&file, content).unwrap();
         let (code, shown) = check();
         assert_eq!(code, Some(1), "{shown}");

@@ -7,8 +7,8 @@ use url::Url;
 use super::{Environment, Origin};
 use crate::{
     AccessConfig, AdminConfig, ApiKeyConfig, AuditConfig, Config, ConfigError, HttpConfig, KubernetesConfig,
-    LogConfig, ObjectsConfig, ProjectsConfig, ProviderConfig, PublicClientConfig, RunnerConfig, TlsConfig,
-    TlsSource, TokenConfig, TrustConfig, UpstreamConfig, UpstreamIdentity,
+    LogConfig, ObjectsConfig, PasswordsConfig, ProjectsConfig, ProviderConfig, PublicClientConfig,
+    RunnerConfig, TlsConfig, TlsSource, TokenConfig, TrustConfig, UpstreamConfig, UpstreamIdentity,
     app_hosts::check_backends,
     setting::{Default, Setting},
     settings as s,
@@ -107,6 +107,10 @@ pub(super) fn build(
         tokens,
         session_ttl: values.value(&s::SESSION_TTL)?.0,
         passwords,
+        password_rules: PasswordsConfig {
+            min_length: values.value(&s::PASSWORDS_MIN_LENGTH)?,
+            breached_file: values.optional(&s::PASSWORDS_BREACHED_FILE)?,
+        },
         providers,
         access: AccessConfig { default_role: values.value(&s::ACCESS_DEFAULT_ROLE)? },
         api_keys: ApiKeyConfig { default_lifetime: values.value(&s::API_KEYS_DEFAULT_LIFETIME)?.0 },
