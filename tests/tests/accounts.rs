@@ -217,3 +217,59 @@ fn implicit_sign_in_names_the_account() {
     assert_eq!(lines(&line).last().unwrap()["event"], "done", "{line}");
     assert!(json(&CommandOutput::from(process.wait_with_output().unwrap()).ok().out).is_array());
 }
+
+/// The link in the output of a command.
+fn link(output: &str) -> &str {
+    output.lines().find(|line| line.starts_with("https://")).unwrap()
+}
+
+#[test]
+fn an_invited_user_sets_a_password_signs_in_and_resets_it() {
+    let server = Server::start();
+    let told = |arguments: &[&str]| CommandOutput::of(&mut server.command(arguments)).ok().out;
+    let invited = told(&["user", "invite", "grace@example.com", "--name", "Grace", "--role", "viewer"]);
+    let browser = Browser::open();
+    browser.go(link(&invited));
+    browser.shows("You are invited");
+    // A weak password is refused, and the link stays.
+    browser.fill("#password", "graceful kettle over the river");
+    browser.click("button[type=submit]");
+    let refused = browser.text("[role=alert]");
+    assert!(refused.contains("a part of the user's name or e-mail address"), "{refused}");
+    browser.fill("#password", "a kettle over the quiet river");
+    browser.click(".reveal");
+    assert_eq!(browser.run("return document.querySelector('#password').type"), "text");
+    browser.click("button[type=submit]");
+    browser.shows("Your password is set");
+    browser.go(link(&invited));
+    browser.shows("This invitation does not work");
+
+    let sign_in = |password: &str| {
+        browser.go(&server.url("/login"));
+        browser.fill("input[name=email]", "grace@example.com");
+        browser.fill("input[name=password]", password);
+        browser.click("button[type=submit]");
+        browser.shows("You are signed in");
+    };
+    sign_in("a kettle over the quiet river");
+    browser.go(&server.url("/account/password"));
+    browser.shows("Password");
+    browser.fill("#current", "a kettle over the quiet river");
+    browser.fill("#password", "a kettle below the quiet river");
+    browser.click("form[action='/account/password'] button[type=submit]");
+    eventually("it is changed", || browser.text("main").contains("Your password was changed").then_some(()));
+
+    // A link of an administrator works without the old password, also in a browser without JavaScript.
+    let reset = told(&["user", "reset-password", "--link", "grace@example.com"]);
+    let other = Browser::without_javascript();
+    other.go(link(&reset));
+    other.shows("Set a new password");
+    for field in ["#password", "#again"] {
+        other.fill(field, "another kettle by the quiet river");
+    }
+    other.click("button[type=submit]");
+    other.shows("Your password is set");
+    browser.go(&server.url("/account"));
+    browser.shows("Sign in");
+    sign_in("another kettle by the quiet river");
+}

@@ -12,6 +12,7 @@ const SECTIONS: &[Entry] = &[
         "Name and e-mail address",
         "How others see you, and the address that you sign in with",
     ),
+    entry("/account/password", "Password", "Change it, and sign out everywhere else"),
     entry(
         "/account/sessions",
         "Browsers, terminals and devices",

@@ -1,6 +1,8 @@
 //! Sign-in in a browser: the home page, the sign-in page, outside providers, and the certificate to trust.
 
+mod account_link;
 mod authority;
+mod change_password;
 mod home;
 mod login;
 pub(crate) mod outside;
@@ -22,6 +24,20 @@ pub(crate) fn router() -> Router<Arc<AuthorizationServer>> {
         .route("/login", get(login::show).post(login::submit).layer(login::body_limit()))
         .route("/login/with/{name}", get(outside::start))
         .route("/login/with/{name}/callback", get(outside::callback::get))
+        .route(
+            "/reset",
+            get(account_link::show_reset).post(account_link::submit_reset).layer(login::body_limit()),
+        )
+        .route(
+            "/invitation",
+            get(account_link::show_invitation)
+                .post(account_link::submit_invitation)
+                .layer(login::body_limit()),
+        )
+        .route(
+            change_password::PATH,
+            get(change_password::show).post(change_password::submit).layer(login::body_limit()),
+        )
         .route("/login/connect", get(outside::connect::show).post(outside::connect::submit))
         .route("/signed-out", get(async || signed_out_page()))
         .route(authority::PATH, get(authority::serve))

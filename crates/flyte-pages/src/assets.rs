@@ -27,6 +27,9 @@ static CONSOLE_STYLE: LazyLock<Asset> = LazyLock::new(|| {
 static CONSOLE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("console", "js", "text/javascript; charset=utf-8", include_str!("../assets/console.js"))
 });
+static PASSWORD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("password", "js", "text/javascript; charset=utf-8", include_str!("../assets/password.js"))
+});
 static MARK: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("mark", "svg", "image/svg+xml", include_str!("../assets/mark.svg")));
 
@@ -56,6 +59,12 @@ pub fn console_script() -> &'static str {
     &CONSOLE_SCRIPT.name
 }
 
+/// File name of the script of pages with passwords under `/assets/`.
+#[must_use]
+pub fn password_script() -> &'static str {
+    &PASSWORD_SCRIPT.name
+}
+
 /// File name of the logo under `/assets/`.
 #[must_use]
 pub fn mark() -> &'static str {
@@ -64,7 +73,8 @@ pub fn mark() -> &'static str {
 
 /// `GET /assets/{name}`
 pub async fn serve(Path(name): Path<String>) -> Response {
-    match [&*STYLE, &*CONSOLE_STYLE, &*CONSOLE_SCRIPT, &*MARK].into_iter().find(|asset| asset.name == name) {
+    let assets = [&*STYLE, &*CONSOLE_STYLE, &*CONSOLE_SCRIPT, &*PASSWORD_SCRIPT, &*MARK];
+    match assets.into_iter().find(|asset| asset.name == name) {
         Some(asset) => (
             [
                 (header::CONTENT_TYPE, asset.content_type),

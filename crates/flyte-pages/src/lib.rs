@@ -6,6 +6,8 @@
 //! - `/oauth2/logout`: `request` (the query of the logout request, empty on the home page) and `decision` (`sign-out`
 //!   or `sign-out-browser`);
 //! - `/login/connect`: `decision` (`connect` or `cancel`);
+//! - `/reset` and `/invitation`: `token`, and `password` or `provider`;
+//! - `/account/password`: `current`, `password` and perhaps `everywhere`;
 //! - `/account/...`: see [`account`];
 //! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 #![forbid(unsafe_code)]
@@ -24,6 +26,7 @@ mod home;
 mod login;
 mod logout;
 mod page;
+mod password;
 mod provider;
 mod query;
 mod return_to;
@@ -43,6 +46,9 @@ pub use home::{HomeView, Overview, home_page};
 pub use login::{LoginView, ProviderLink, login_page};
 pub use logout::{LogoutView, confirm_logout_page, signed_out_page};
 pub use page::security_headers;
+pub use password::{
+    ChangePasswordView, NewPasswordView, change_password_page, new_password_page, password_set_page,
+};
 pub use provider::{ConnectView, connect_page, continue_page, sign_in_failed_page};
 pub use query::encode;
 pub use return_to::ReturnTo;

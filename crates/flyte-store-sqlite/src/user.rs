@@ -126,13 +126,19 @@ impl UserStore for SqliteStore {
         id: &str,
         from: &str,
         to: &str,
+        ends_sign_ins: bool,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let (id, from, to) = (id.to_owned(), from.to_owned(), to.to_owned());
         self.write(move |connection| {
             let sql = "SELECT 1 FROM users WHERE id = ?1 AND password_hash = ?2 AND disabled_at IS NULL";
             match one(connection, sql, [&id, &from], |_| Ok(()))? {
-                Some(()) => set_password_hash(connection, &id, &to, now),
+                Some(()) if ends_sign_ins => set_password_hash(connection, &id, &to, now),
+                Some(()) => {
+                    account_link::end_all_of(connection, &id)?;
+                    let sql = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
+                    Ok(change(connection, sql, [&id, &to])? > 0)
+                }
                 None => Ok(false),
             }
         })

@@ -67,14 +67,15 @@ pub trait UserStore: Send + Sync + 'static {
     /// Replaces the password hash. The same transaction ends everything that the old password gave: browser sessions,
     /// unredeemed codes, and all families. Returns `false` if the account does not exist.
     async fn set_password_hash(&self, id: &str, hash: &str, now: UnixTime) -> Result<bool, StoreError>;
-    /// Replaces the password hash `from` with `to`, the hash of another password, and ends everything that the old password gave,
-    /// as [`UserStore::set_password_hash`] does. Returns `false` and changes nothing if the hash is no longer `from`, or if the
+    /// Replaces the password hash `from` with `to`, the hash of another password, and ends the links of the account. With
+    /// `ends_sign_ins`, it also ends everything else that [`UserStore::set_password_hash`] ends. Returns `false` and changes nothing if the hash is no longer `from`, or if the
     /// account does not exist or is disabled.
     async fn change_password_hash(
         &self,
         id: &str,
         from: &str,
         to: &str,
+        ends_sign_ins: bool,
         now: UnixTime,
     ) -> Result<bool, StoreError>;
     /// Replaces the password hash `from` with `to`, another hash of the same password; sessions stay. Returns `false`

@@ -7,6 +7,7 @@ mod account;
 pub(super) mod callback;
 pub(super) mod connect;
 mod failure;
+pub(super) mod invitation;
 pub(crate) mod recheck;
 
 use std::{net::IpAddr, sync::Arc};

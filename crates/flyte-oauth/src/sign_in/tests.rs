@@ -1,5 +1,7 @@
 //! The pages over HTTP, without a network: a browser's requests and their responses.
 
+mod account_link;
+mod change_password;
 mod form;
 mod headers;
 mod login;
@@ -44,7 +46,7 @@ impl Server {
 
     async fn with(change: impl FnOnce(&mut flyte_settings::Config)) -> Self {
         let state = fixture::authorization_server(change).await;
-        let hash = state.passwords.hash(PASSWORD.into()).await.unwrap();
+        let hash = state.passwords.rehash(PASSWORD.into()).await.unwrap();
         for (name, password_hash, disabled_at) in
             [("Ada", Some(&hash), None), ("Disabled", Some(&hash), Some(1)), ("Elsewhere", None, None)]
         {

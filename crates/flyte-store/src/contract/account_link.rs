@@ -248,12 +248,16 @@ pub async fn a_password_is_changed_only_from_the_current_one(store: Backend) {
     sign_in(&store, "ada").await;
     store.create_account_link(&link("ada", Password), &hash("token")).await.unwrap();
     for (id, from) in [("id-ada", "$wrong"), ("id-bob", "$hash")] {
-        assert!(!store.change_password_hash(id, from, "$new", NOW).await.unwrap(), "{id} {from}");
+        assert!(!store.change_password_hash(id, from, "$new", true, NOW).await.unwrap(), "{id} {from}");
     }
     assert!(store.session_by_id("session-ada", NOW).await.unwrap().is_some(), "nothing has happened");
-    assert!(store.change_password_hash("id-ada", "$hash", "$new", NOW).await.unwrap());
+    assert!(store.change_password_hash("id-ada", "$hash", "$next", false, NOW).await.unwrap());
+    assert!(store.session_by_id("session-ada", NOW).await.unwrap().is_some(), "sign-ins stay");
+    assert!(!is_valid(&store, "token").await);
+    store.create_account_link(&link("ada", Password), &hash("token")).await.unwrap();
+    assert!(store.change_password_hash("id-ada", "$next", "$new", true, NOW).await.unwrap());
     assert!(store.session_by_id("session-ada", NOW).await.unwrap().is_none());
     assert!(!is_valid(&store, "token").await);
     store.disable_user("id-ada", NOW).await.unwrap();
-    assert!(!store.change_password_hash("id-ada", "$new", "$newer", NOW).await.unwrap());
+    assert!(!store.change_password_hash("id-ada", "$new", "$newer", true, NOW).await.unwrap());
 }

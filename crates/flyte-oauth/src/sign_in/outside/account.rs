@@ -172,7 +172,7 @@ pub(super) async fn link(
     Ok(Found::Account(Box::new(user.clone())))
 }
 
-async fn record_link(
+pub(super) async fn record_link(
     server: &AuthorizationServer,
     profile: &Profile,
     user: &User,
@@ -219,7 +219,7 @@ fn new_identity(server: &AuthorizationServer, profile: &Profile, user: &User) ->
     OutsideIdentity { last_sign_in_at: Some(now), ..identity(profile, &user.id, now) }
 }
 
-fn identity(profile: &Profile, user_id: &str, linked_at: i64) -> OutsideIdentity {
+pub(super) fn identity(profile: &Profile, user_id: &str, linked_at: i64) -> OutsideIdentity {
     OutsideIdentity {
         issuer: profile.issuer.clone(),
         subject: profile.subject.clone(),

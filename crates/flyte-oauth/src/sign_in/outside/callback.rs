@@ -12,7 +12,7 @@ use axum::{
 use super::{
     Address, Begun, COOKIE, Unconnected,
     account::{self, Found},
-    failure, recheck, unknown,
+    failure, invitation, recheck, unknown,
 };
 use crate::{
     AuthorizationServer,
@@ -110,6 +110,10 @@ struct Visit<'a> {
 impl Visit<'_> {
     /// Signs the user in to the account, if there is one.
     async fn enter(&self, confirmed: Confirmed, was_demanded: bool) -> Result<Response, StoreError> {
+        let profile = &confirmed.profile;
+        if let Some(page) = invitation::accept(self.server, self.headers, profile, self.address).await? {
+            return Ok(page);
+        }
         match account::find(self.server, self.provider.settings(), &confirmed.profile, self.address).await? {
             Found::Account(user) => self.sign_in(&user, &confirmed, was_demanded).await,
             Found::Disabled => {

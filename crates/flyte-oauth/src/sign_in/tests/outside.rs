@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod invitations;
 mod recheck;
 
 use serde_json::{Value, json};
