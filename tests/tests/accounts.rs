@@ -218,9 +218,10 @@ fn implicit_sign_in_names_the_account() {
     assert!(json(&CommandOutput::from(process.wait_with_output().unwrap()).ok().out).is_array());
 }
 
-/// The link in the output of a command.
-fn link(output: &str) -> &str {
-    output.lines().find(|line| line.starts_with("https://")).unwrap()
+/// The link in the output of a command, at the server. The command does not know the port of the test.
+fn link(server: &Server, output: &str) -> String {
+    let link = output.lines().find_map(|line| line.strip_prefix("https://")).unwrap();
+    server.url(&link[link.find('/').unwrap()..])
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn an_invited_user_sets_a_password_signs_in_and_resets_it() {
     let told = |arguments: &[&str]| CommandOutput::of(&mut server.command(arguments)).ok().out;
     let invited = told(&["user", "invite", "grace@example.com", "--name", "Grace", "--role", "viewer"]);
     let browser = Browser::open();
-    browser.go(link(&invited));
+    browser.go(&link(&server, &invited));
     browser.shows("You are invited");
     // A weak password is refused, and the link stays.
     browser.fill("#password", "graceful kettle over the river");
@@ -241,7 +242,7 @@ fn an_invited_user_sets_a_password_signs_in_and_resets_it() {
     assert_eq!(browser.run("return document.querySelector('#password').type"), "text");
     browser.click("button[type=submit]");
     browser.shows("Your password is set");
-    browser.go(link(&invited));
+    browser.go(&link(&server, &invited));
     browser.shows("This invitation does not work");
 
     let sign_in = |password: &str| {
@@ -262,7 +263,7 @@ fn an_invited_user_sets_a_password_signs_in_and_resets_it() {
     // A link of an administrator works without the old password, also in a browser without JavaScript.
     let reset = told(&["user", "reset-password", "--link", "grace@example.com"]);
     let other = Browser::without_javascript();
-    other.go(link(&reset));
+    other.go(&link(&server, &reset));
     other.shows("Set a new password");
     for field in ["#password", "#again"] {
         other.fill(field, "another kettle by the quiet river");
