@@ -27,11 +27,11 @@ fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
     })
 }
 
-fn name_key(name: &str) -> String {
+pub(super) fn name_key(name: &str) -> String {
     name.to_lowercase()
 }
 
-fn insert(connection: &Connection, group: &Group) -> Result<(), SqliteError> {
+pub(super) fn insert(connection: &Connection, group: &Group) -> Result<(), SqliteError> {
     let origin = group.origin.as_ref();
     change(
         connection,
@@ -56,7 +56,7 @@ fn by_origin(connection: &Connection, origin: &GroupOrigin) -> Result<Option<Gro
     one(connection, &sql, params![origin.provider, origin.external_id], group)
 }
 
-fn add_member(connection: &Connection, group_id: &str, user_id: &str) -> Result<bool, SqliteError> {
+pub(super) fn add_member(connection: &Connection, group_id: &str, user_id: &str) -> Result<bool, SqliteError> {
     for (table, kind, id) in [("groups", "group", group_id), ("users", "user", user_id)] {
         require(connection, table, "id", kind, id)?;
     }
@@ -64,7 +64,7 @@ fn add_member(connection: &Connection, group_id: &str, user_id: &str) -> Result<
     Ok(change(connection, sql, [group_id, user_id])? > 0)
 }
 
-fn remove_member(connection: &Connection, group_id: &str, user_id: &str) -> Result<bool, SqliteError> {
+pub(super) fn remove_member(connection: &Connection, group_id: &str, user_id: &str) -> Result<bool, SqliteError> {
     let sql = "DELETE FROM group_members WHERE group_id = ?1 AND user_id = ?2";
     Ok(change(connection, sql, [group_id, user_id])? > 0)
 }

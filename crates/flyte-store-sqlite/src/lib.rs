@@ -34,6 +34,7 @@ mod revocation;
 mod role;
 mod run;
 mod run_starter;
+mod scim;
 mod session;
 mod sign_in;
 mod signing_key;

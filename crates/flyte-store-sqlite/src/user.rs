@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     SqliteStore, account_link, administrator, already_exists, api_key, change, grant, one, page, policy,
-    trust,
+    scim, trust,
 };
 use flyte_model::clock::UnixTime;
 use flyte_policy::Subject;
@@ -79,13 +79,35 @@ pub(super) fn set_password_hash(
     Ok(changed > 0)
 }
 
-fn disable(connection: &Connection, id: &str, now: UnixTime) -> Result<Option<Vec<ApiKey>>, SqliteError> {
+/// Disables an account and ends everything that it has.
+pub(super) fn disable(
+    connection: &Connection,
+    id: &str,
+    now: UnixTime,
+) -> Result<Option<Vec<ApiKey>>, SqliteError> {
     let sql = "UPDATE users SET disabled_at = coalesce(disabled_at, ?2) WHERE id = ?1";
     if change(connection, sql, params![id, now])? == 0 {
         return Ok(None);
     }
     end_all_of(connection, id, now)?;
+    scim::note_local_decision(connection, id)?;
     api_key::delete_made_by(connection, id, now).map(Some)
+}
+
+/// Deletes an account, except the last administrator's, with everything that it has.
+pub(super) fn delete(
+    connection: &Connection,
+    id: &str,
+    now: UnixTime,
+) -> Result<Option<DeletedUser>, SqliteError> {
+    administrator::keep_one(connection, || {
+        let Some(api_keys) = disable(connection, id, now)? else { return Ok(None) };
+        // The rows of its families go with the account. Other replicas must still learn of their end.
+        grant::note_families_of(connection, id, now)?;
+        let trust_rules = trust::delete_made_by(connection, id, now)?;
+        change(connection, "DELETE FROM users WHERE id = ?1", [id])?;
+        Ok(Some(DeletedUser { api_keys, trust_rules }))
+    })
 }
 
 fn list(connection: &Connection, query: &UserQuery) -> Result<(Vec<User>, String), SqliteError> {
@@ -168,6 +190,7 @@ impl UserStore for SqliteStore {
     async fn enable_user(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
         self.write(move |connection| {
+            scim::note_local_decision(connection, &id)?;
             Ok(change(connection, "UPDATE users SET disabled_at = NULL WHERE id = ?1", [id])? > 0)
         })
         .await
@@ -183,17 +206,7 @@ impl UserStore for SqliteStore {
 
     async fn delete_user(&self, id: &str, now: UnixTime) -> Result<Option<DeletedUser>, StoreError> {
         let id = id.to_owned();
-        self.write(move |connection| {
-            administrator::keep_one(connection, || {
-                let Some(api_keys) = disable(connection, &id, now)? else { return Ok(None) };
-                // The rows of its families go with the account. Other replicas must still learn of their end.
-                grant::note_families_of(connection, &id, now)?;
-                let trust_rules = trust::delete_made_by(connection, &id, now)?;
-                change(connection, "DELETE FROM users WHERE id = ?1", [&id])?;
-                Ok(Some(DeletedUser { api_keys, trust_rules }))
-            })
-        })
-        .await
+        self.write(move |connection| delete(connection, &id, now)).await
     }
 
     async fn list_users(&self, query: &UserQuery) -> Result<(Vec<User>, String), StoreError> {

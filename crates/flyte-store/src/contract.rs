@@ -27,6 +27,9 @@ pub mod role;
 pub mod run;
 pub mod run_query;
 pub mod run_starter;
+pub mod scim;
+pub mod scim_group;
+pub mod scim_query;
 pub mod sign_in;
 pub mod signing_key;
 pub mod task;
@@ -249,6 +252,28 @@ macro_rules! contract {
                 only_the_starter_of_an_earlier_run_is_replaced,
                 a_starter_is_deleted,
                 old_starters_are_deleted,
+            ],
+            scim: [
+                a_scim_key_is_read_back_and_deleted,
+                a_provisioned_user_is_an_account,
+                duplicates_change_nothing,
+                a_client_has_only_its_own,
+                accounts_are_adopted_only_under_a_rule,
+                an_administrator_keeps_address_and_identity,
+                a_deactivated_user_has_nothing_and_comes_back_as_itself,
+                what_an_administrator_disabled_stays_disabled,
+                a_stale_version_changes_nothing,
+                an_identity_belongs_to_one_account,
+            ],
+            scim_group: [
+                members_change_row_by_row,
+                members_added_at_once_are_all_added,
+                groups_with_one_name_differ_by_their_external_id,
+                a_client_cannot_take_the_last_administrator,
+            ],
+            scim_query: [
+                users_are_found_by_what_is_stored,
+                listings_have_parts_and_a_true_total,
             ],
             sign_in: [
                 browsers_programs_and_devices_are_listed_newest_first,

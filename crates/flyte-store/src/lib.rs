@@ -29,6 +29,7 @@ mod revocation;
 mod role;
 mod run;
 mod run_starter;
+mod scim;
 mod session;
 mod sign_in;
 mod signing_key;
@@ -73,6 +74,12 @@ pub use run::{
     QueuedAttempt, ROOT_ACTION, Run, RunId, RunQuery, RunSortKey, RunStore, Span, TaskRef,
 };
 pub use run_starter::{RUN_STARTER_RETENTION, RunStarter, RunStarterStore};
+pub use scim::{
+    SCIM_ORIGIN, ScimCondition, ScimField, ScimGroup, ScimGroupChange, ScimGroupChanged, ScimGroupData,
+    ScimGroupStore, ScimKey, ScimKeyStore, ScimMember, ScimMemberChange, ScimMembership, ScimOperator,
+    ScimOrder, ScimOutcome, ScimQuery, ScimRefusal, ScimRules, ScimSortKey, ScimUser, ScimUserChanged,
+    ScimUserData, ScimUserFilter, ScimUserStore, ScimValue,
+};
 pub use session::{BrowserSession, SessionStore};
 pub use sign_in::{EndedSignIns, SignIn, SignInKind, SignInQuery, SignInStore, SignInUse, UnwrittenUses};
 pub use signing_key::{KeyState, SealedSigningKey, SigningKeyStore};
@@ -160,4 +167,7 @@ store! {
     GroupStore,
     RoleStore,
     PolicyStore,
+    ScimKeyStore,
+    ScimUserStore,
+    ScimGroupStore,
 }
