@@ -213,6 +213,18 @@ pub fn may_trust(caller: &Caller, by_keeper: bool, now: UnixTime, what: &'static
     recently_signed_in(caller, now, what)
 }
 
+/// Letting a directory create, change and delete accounts and groups (SCIM). By people with a recent sign-in only, as for
+/// [`may_trust`]: a directory decides who has an account.
+///
+/// # Errors
+/// Those of [`may_administer`], [`Denied::Person`], [`Denied::Client`] and [`Denied::StepUp`].
+pub fn may_provision(caller: &Caller, by_keeper: bool, now: UnixTime) -> Result<(), Denied> {
+    let what = "creating a SCIM key";
+    may_administer(caller, Permission::AdministerServer, what)?;
+    may_administer(caller, Permission::ManagePermissions, what)?;
+    may_trust(caller, by_keeper, now, what)
+}
+
 /// Whether what is in `project`, and in `domain` where it is in one, is there for the caller. Where it is not, say that it
 /// does not exist.
 #[must_use]

@@ -17,6 +17,8 @@ use flyte_rpc::{allow, caller, invalid, store_error};
 
 /// The RPC that [`policy::may_trust`] decides on.
 const CREATE_TRUST: &str = "flyteauth.TrustService/CreateTrust";
+/// The RPC that [`policy::may_provision`] decides on.
+const CREATE_SCIM_KEY: &str = "flyteauth.ScimKeyService/CreateScimKey";
 
 pub(super) struct Service {
     state: Arc<Administration>,
@@ -30,13 +32,15 @@ impl Service {
     /// What the service of an RPC asks of the caller beyond the door.
     async fn of_service(&self, caller: &Caller, rpc: &Rpc) -> Result<Result<(), Denied>, ConnectError> {
         let keeps = rpc.callers == Callers::KeyKeepers && rpc.scope == RequiredScope::All;
-        if !keeps && rpc.name != CREATE_TRUST {
+        if !keeps && rpc.name != CREATE_TRUST && rpc.name != CREATE_SCIM_KEY {
             return Ok(Ok(()));
         }
         let by_keeper = is_keeper(&self.state, caller).await?;
-        Ok(match keeps {
-            true => policy::may_keep_api_keys(caller, by_keeper),
-            false => policy::may_trust(caller, by_keeper, self.state.clock.now(), "creating a trust rule"),
+        let now = self.state.clock.now();
+        Ok(match rpc.name {
+            CREATE_TRUST => policy::may_trust(caller, by_keeper, now, "creating a trust rule"),
+            CREATE_SCIM_KEY => policy::may_provision(caller, by_keeper, now),
+            _ => policy::may_keep_api_keys(caller, by_keeper),
         })
     }
 }

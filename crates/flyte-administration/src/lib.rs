@@ -19,6 +19,7 @@ mod member;
 mod policy;
 mod rights;
 mod role;
+mod scim_key;
 mod trust;
 mod user;
 
@@ -35,7 +36,7 @@ use flyte_idl::{
     },
     flyteauth::{
         AccessServiceExt as _, ApiKeyServiceExt as _, AuditServiceExt as _, GroupServiceExt as _,
-        RoleServiceExt as _, TrustServiceExt as _, UserServiceExt as _,
+        RoleServiceExt as _, ScimKeyServiceExt as _, TrustServiceExt as _, UserServiceExt as _,
     },
     flyteidl2::auth::IdentityServiceExt as _,
 };
@@ -80,6 +81,7 @@ pub fn register(state: &Arc<Administration>, services: connectrpc::Router) -> co
     let services = Arc::new(apps::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(audit::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(identity::Service::new(Arc::clone(state))).register(services);
+    let services = Arc::new(scim_key::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(trust::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(account::Service::new(Arc::clone(state))).register(services);
     let services = Arc::new(group::Service::new(Arc::clone(state))).register(services);

@@ -29,6 +29,10 @@ macro_rules! names {
     };
 }
 
+mod detail;
+
+pub use self::detail::Detail;
+
 names! {
     /// The kind of event.
     Kind {
@@ -168,6 +172,12 @@ names! {
         ApiKeyRotated = "api_key_rotated",
         /// A deleted or expired API key was presented.
         ApiKeyUsedAfterDeletion = "api_key_used_after_deletion",
+        /// A key of a SCIM client was created.
+        ScimKeyCreated = "scim_key_created",
+        /// A key of a SCIM client was deleted.
+        ScimKeyDeleted = "scim_key_deleted",
+        /// An expired key of a SCIM client was presented.
+        ScimKeyRefused = "scim_key_refused",
         /// A run was started.
         RunCreated = "run_created",
         /// A run called a task.
@@ -240,6 +250,8 @@ impl Kind {
             | Self::ApiKeyDeleted
             | Self::ApiKeyChanged
             | Self::ApiKeyRotated
+            | Self::ScimKeyCreated
+            | Self::ScimKeyDeleted
             | Self::TrustCreated
             | Self::TrustDeleted => true,
             Self::SignedIn
@@ -263,6 +275,7 @@ impl Kind {
             | Self::DeviceCodeRefused
             | Self::DeviceRefused
             | Self::ApiKeyUsedAfterDeletion
+            | Self::ScimKeyRefused
             | Self::TokenExchanged
             | Self::TokenExchangeRefused
             | Self::RunCreated
@@ -287,6 +300,7 @@ impl Kind {
             self,
             Self::CallDenied
                 | Self::ApiKeyUsedAfterDeletion
+                | Self::ScimKeyRefused
                 | Self::TokenExchangeRefused
                 | Self::ProviderSignInRefused
         )
@@ -308,68 +322,9 @@ impl Kind {
                 | Self::DeviceRefused
                 | Self::DeviceCodeReplayed
                 | Self::ApiKeyUsedAfterDeletion
+                | Self::ScimKeyRefused
                 | Self::TokenExchangeRefused
         )
-    }
-}
-
-names! {
-    /// Further facts about an event.
-    Detail {
-        /// The reason.
-        Reason = "reason",
-        /// The rule that denied a call, for example `role`.
-        Rule = "rule",
-        /// The e-mail address of an existing account.
-        Email = "email",
-        /// The outside provider: its section of the settings.
-        Provider = "provider",
-        /// The browser session.
-        Session = "session_id",
-        /// The family of tokens.
-        Family = "family_id",
-        /// The number of families that ended.
-        Families = "families",
-        /// The address that a device asked from.
-        DeviceAddress = "device_address",
-        /// OAuth scopes, separated by spaces.
-        Scope = "scope",
-        /// A task.
-        Task = "task",
-        /// A version of a task.
-        Version = "version",
-        /// `sub` of the principal that started the acting run.
-        OnBehalfOf = "on_behalf_of",
-        /// The wanted state of an app, for example `active`.
-        State = "state",
-        /// A role.
-        Role = "role",
-        /// The change of a role or a policy: `added` or `removed`.
-        Change = "change",
-        /// `sub` of an account.
-        User = "user",
-        /// A policy.
-        Policy = "policy",
-        /// Permissions, separated by commas.
-        Permission = "permission",
-        /// A project.
-        Project = "project",
-        /// A domain of a project.
-        Domain = "domain",
-        /// The expiry, Unix time in seconds.
-        ExpiresAt = "expires_at",
-        /// The trust rule.
-        Trust = "trust",
-        /// `iss` of the issuer's token.
-        Issuer = "issuer",
-        /// `sub` of the issuer's token.
-        ForeignSubject = "foreign_subject",
-        /// `jti` of the access token of this server.
-        Token = "jti",
-        /// The number of repeats; the record covers all of them.
-        Repeated = "repeated",
-        /// The time of the first repeat, Unix time in seconds. The record's own time is that of the last one.
-        Since = "since",
     }
 }
 

@@ -17,6 +17,7 @@ mod permission;
 mod project;
 mod protocol;
 mod run;
+mod scim_key;
 mod settings;
 mod stream_limits;
 mod streams;

@@ -20,6 +20,8 @@ pub enum Kind {
     ClientSecret,
     /// A one-time link for an account.
     AccountLink,
+    /// A key of a SCIM client.
+    ScimKey,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             Self::DeviceCode => "fld_",
             Self::ClientSecret => "fls_",
             Self::AccountLink => "fll_",
+            Self::ScimKey => "flscim_",
         }
     }
 }

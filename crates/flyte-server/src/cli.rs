@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod client;
 mod reset_password;
+mod scim;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use self::{
     audit::{Moment, ShownEvents},
     backup::{Backup, Restore},
     client::{ClientAction, NewClient},
+    scim::{NewScimKey, ScimAction},
     user::{NewUser, RoleOfUser, UserAction},
 };
 use flyte_settings::{Flags, settings::ALL};
@@ -82,6 +84,8 @@ pub enum Action {
     User(UserAction),
     /// Manage client registrations.
     Client(ClientAction),
+    /// Manage the keys of SCIM clients.
+    Scim(ScimAction),
     /// Show the audit log.
     Audit(ShownEvents),
     /// Create or check a backup.
@@ -148,6 +152,7 @@ pub fn command() -> Command {
         .subcommand(reset_password::definition())
         .subcommand(user::definition())
         .subcommand(client::definition())
+        .subcommand(scim::definition())
         .subcommand(audit::definition())
         .subcommand(backup::definition())
         .subcommand(backup::restore_definition())
@@ -219,6 +224,7 @@ impl Invocation {
                 _ => Action::User(UserAction::from_matches(matches)),
             },
             Some(("client", matches)) => Action::Client(ClientAction::from_matches(matches)),
+            Some(("scim", matches)) => Action::Scim(ScimAction::from_matches(matches)),
             Some(("audit", matches)) => Action::Audit(ShownEvents::from_matches(matches)),
             Some(("backup", matches)) => Action::Backup(Backup::from_matches(matches)),
             Some(("restore", matches)) => Action::Restore(Restore::from_matches(matches)),

@@ -9,6 +9,7 @@ mod generate;
 mod health;
 mod reset_password;
 mod rotate_keys;
+mod scim;
 mod serve;
 mod user;
 
@@ -77,6 +78,7 @@ pub fn run() -> ExitCode {
         Action::RotateKeys { revoke } => report(rotate_keys::run(&loaded.config, revoke)),
         Action::User(action) => report(user::run(&loaded.config, action)),
         Action::Client(action) => report(client::run(&loaded.config, action)),
+        Action::Scim(action) => report(scim::run(&loaded.config, action)),
         Action::Audit(shown) => report(audit::run(&loaded.config, shown)),
         Action::Backup(asked) => report(backup::run(&loaded.config, asked)),
         Action::Restore(asked) => report(backup::restore(&loaded.config, asked)),

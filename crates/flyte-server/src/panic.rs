@@ -17,6 +17,11 @@ pub(super) fn connect_error(_: Payload) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }
 
+/// An error of SCIM.
+pub(super) fn scim_error(_: Payload) -> Response {
+    flyte_scim::internal_error()
+}
+
 /// An error page.
 pub(super) fn page(_: Payload) -> Response {
     flyte_pages::error_page(

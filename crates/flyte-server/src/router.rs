@@ -36,6 +36,7 @@ use flyte_model::is_loopback;
 use flyte_oauth::{OverviewSource, form};
 use flyte_pages::{Link, Overview};
 use flyte_rpc::{Entrance, Services};
+use flyte_scim::Scim;
 use flyte_settings::Config;
 
 /// The whole server: OAuth, pages, control plane and health on one port. The peer's address comes in as
@@ -71,12 +72,21 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         clock: app.clock.clone(),
         has_control_plane: matches!(app.backend, Backend::Embedded(_)),
     });
+    let provisioning = flyte_scim::router(Arc::new(Scim::new(
+        Arc::clone(&app.config),
+        app.clock.clone(),
+        Arc::clone(&app.store),
+        app.audit.clone(),
+        Arc::clone(&app.access),
+    )))
+    .layer(CatchPanicLayer::custom(panic::scim_error));
     let pages = pages.layer(Extension(overview(&app, &console)));
     let router = pages
         .merge(calls)
         .merge(limited)
         .merge(account)
         .merge(console_pages(&app, console))
+        .merge(provisioning)
         .layer(middleware::from_fn_with_state(
             Arc::new(Slots::new(http.max_concurrent_requests)),
             limits::limit_concurrency,

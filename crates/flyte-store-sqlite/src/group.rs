@@ -56,7 +56,11 @@ fn by_origin(connection: &Connection, origin: &GroupOrigin) -> Result<Option<Gro
     one(connection, &sql, params![origin.provider, origin.external_id], group)
 }
 
-pub(super) fn add_member(connection: &Connection, group_id: &str, user_id: &str) -> Result<bool, SqliteError> {
+pub(super) fn add_member(
+    connection: &Connection,
+    group_id: &str,
+    user_id: &str,
+) -> Result<bool, SqliteError> {
     for (table, kind, id) in [("groups", "group", group_id), ("users", "user", user_id)] {
         require(connection, table, "id", kind, id)?;
     }
@@ -64,7 +68,11 @@ pub(super) fn add_member(connection: &Connection, group_id: &str, user_id: &str)
     Ok(change(connection, sql, [group_id, user_id])? > 0)
 }
 
-pub(super) fn remove_member(connection: &Connection, group_id: &str, user_id: &str) -> Result<bool, SqliteError> {
+pub(super) fn remove_member(
+    connection: &Connection,
+    group_id: &str,
+    user_id: &str,
+) -> Result<bool, SqliteError> {
     let sql = "DELETE FROM group_members WHERE group_id = ?1 AND user_id = ?2";
     Ok(change(connection, sql, [group_id, user_id])? > 0)
 }

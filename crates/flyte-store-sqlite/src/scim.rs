@@ -6,6 +6,9 @@ mod key;
 mod user;
 mod write;
 
+#[cfg(test)]
+pub(super) use self::condition::of_client;
+
 use rusqlite::{Connection, params};
 
 use super::{change, error::SqliteError};

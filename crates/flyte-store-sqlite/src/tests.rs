@@ -5,6 +5,7 @@ mod contract;
 mod killed;
 mod outside_issuers;
 mod policies;
+mod scim;
 
 use std::{
     collections::BTreeMap,

@@ -9,6 +9,7 @@ use flyte_repository::{Package, assert_generated, packages, uses};
 const APART: &[&[&str]] = &[
     &["flyte-console", "flyte-oauth", "flyte-control-plane", "flyte-gateway", "flyte-runner-local"],
     &["flyte-administration", "flyte-control-plane", "flyte-gateway", "flyte-oauth"],
+    &["flyte-scim", "flyte-control-plane", "flyte-gateway", "flyte-oauth"],
     &["flyte-store-sqlite", "flyte-store-postgres"],
 ];
 

@@ -161,6 +161,9 @@ pub const RPCS: &[Rpc] = &[
     Rpc::write("flyteauth.TrustService/DeleteTrust")
         .by_administrator("deleting a trust rule")
         .needing(Permission::ManageTrust),
+    Rpc::write("flyteauth.ScimKeyService/CreateScimKey").by_administrator("creating a SCIM key"),
+    Rpc::read("flyteauth.ScimKeyService/ListScimKeys").by_administrator("reading SCIM keys"),
+    Rpc::write("flyteauth.ScimKeyService/DeleteScimKey").by_administrator("deleting a SCIM key"),
     // A run's own actions.
     Rpc::by_run("flyteidl2.actions.ActionsService/Enqueue"),
     Rpc::read("flyteidl2.actions.ActionsService/WatchForUpdates").of_runs().own_run(),

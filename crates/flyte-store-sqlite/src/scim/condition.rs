@@ -144,3 +144,18 @@ pub(super) fn order(kind: Kind, order: Option<&ScimOrder>, values: &mut Vec<Valu
     let direction = if *descending { "DESC" } else { "ASC" };
     format!("{key} {direction} NULLS LAST, s.pk {direction}")
 }
+
+/// The condition that a resource is the client's. If few rows of another table decide, the index of the client is not used: the
+/// database would read all of the client's resources, because they are already in order.
+pub(crate) fn of_client(condition: Option<&ScimCondition>) -> &'static str {
+    fn is_by_rows(condition: &ScimCondition) -> bool {
+        match condition {
+            ScimCondition::All(parts) => parts.iter().any(is_by_rows),
+            ScimCondition::Test(field, ScimOperator::Equal, _) => {
+                matches!(field, ScimField::Emails | ScimField::Groups | ScimField::Members)
+            }
+            ScimCondition::Any(_) | ScimCondition::Not(_) | ScimCondition::Test(..) => false,
+        }
+    }
+    if condition.is_some_and(is_by_rows) { "+s.client = ?" } else { "s.client = ?" }
+}

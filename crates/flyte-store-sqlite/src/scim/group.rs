@@ -19,7 +19,8 @@ use flyte_store::{
     StoreError,
 };
 
-const SELECT: &str = "SELECT s.group_id, s.client, g.name, s.external_id, s.version, s.created_at, s.updated_at
+const SELECT: &str =
+    "SELECT s.group_id, s.client, g.name, s.external_id, s.version, s.created_at, s.updated_at
      FROM scim_groups s JOIN groups g ON g.id = s.group_id";
 
 fn group(row: &Row<'_>) -> rusqlite::Result<ScimGroup> {
@@ -39,7 +40,7 @@ fn find(connection: &Connection, client: &str, id: &str) -> Result<Option<ScimGr
     one(connection, &sql, params![client, id], group)
 }
 
-/// Whether another group of the client has the `externalId`, or the name without an `externalId` that tells them apart.
+/// Whether another group of the client has the `externalId`, or the name without an `externalId` that distinguishes them.
 fn taken(
     connection: &Connection,
     client: &str,
@@ -86,7 +87,7 @@ fn change_members(
         }
         Ok(())
     };
-    // Whoever was added and removed by the same request was not a member before, and is none now.
+    // A user who was added and removed by the same request was no member before, and is none now.
     let mut to_remove: Vec<String> = Vec::new();
     for change in changes {
         match change {
@@ -204,7 +205,7 @@ fn change_known(
 
 fn list(connection: &Connection, query: &ScimQuery) -> Result<(Vec<ScimGroup>, u64), SqliteError> {
     let mut values = vec![Value::Text(query.client.clone())];
-    let mut from = "WHERE s.client = ?".to_owned();
+    let mut from = format!("WHERE {}", condition::of_client(query.condition.as_ref()));
     if let Some(condition) = &query.condition {
         from.push_str(" AND ");
         from.push_str(&condition::sql(Kind::Group, condition, &mut values));
@@ -278,7 +279,8 @@ impl ScimGroupStore for SqliteStore {
     async fn scim_members(&self, group_ids: &[String]) -> Result<Vec<ScimMember>, StoreError> {
         let ids = to_json(&group_ids).map_err(StoreError::from)?;
         self.read(move |connection| {
-            let sql = "SELECT m.group_id, m.user_id, u.name FROM group_members m JOIN users u ON u.id = m.user_id
+            let sql =
+                "SELECT m.group_id, m.user_id, u.name FROM group_members m JOIN users u ON u.id = m.user_id
                        WHERE m.group_id IN (SELECT value FROM json_each(?1)) ORDER BY m.group_id, m.user_id";
             let mut statement = connection.prepare_cached(sql)?;
             let members = statement.query_map([ids], |row| {

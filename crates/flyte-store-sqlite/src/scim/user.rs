@@ -14,7 +14,8 @@ use flyte_store::{
     ScimUserStore, StoreError,
 };
 
-const SELECT: &str = "SELECT s.user_id, s.client, u.email, u.name, u.disabled_at IS NULL, s.user_name, s.external_id,
+const SELECT: &str =
+    "SELECT s.user_id, s.client, u.email, u.name, u.disabled_at IS NULL, s.user_name, s.external_id,
         s.adopted, s.attributes, s.version, s.created_at, s.updated_at, s.deactivated
      FROM scim_users s JOIN users u ON u.id = s.user_id";
 
@@ -61,7 +62,7 @@ fn list(
     filter: Option<&ScimUserFilter>,
 ) -> Result<(Vec<ScimUser>, u64), SqliteError> {
     let mut values = vec![Value::Text(query.client.clone())];
-    let mut from = "WHERE s.client = ?".to_owned();
+    let mut from = format!("WHERE {}", condition::of_client(query.condition.as_ref()));
     if let Some(condition) = &query.condition {
         from.push_str(" AND ");
         from.push_str(&condition::sql(Kind::User, condition, &mut values));

@@ -34,9 +34,9 @@ impl Client<'_> {
     /// The user after a change.
     fn read(&self, id: &str) -> Result<ScimUser, SqliteError> {
         let known = self.find("s.user_id", id)?;
-        known.map(|known| known.user).ok_or_else(|| {
-            StoreError::Missing { kind: "SCIM user", id: id.to_owned() }.into()
-        })
+        known
+            .map(|known| known.user)
+            .ok_or_else(|| StoreError::Missing { kind: "SCIM user", id: id.to_owned() }.into())
     }
 
     fn changed(&self, id: &str, before: Option<ScimUser>, ended: Vec<flyte_store::ApiKey>) -> Changed {
@@ -45,7 +45,8 @@ impl Client<'_> {
 
     /// Disables an account, except the last administrator's, and notes that the client did so.
     fn deactivate(&self, id: &str) -> Result<Vec<flyte_store::ApiKey>, SqliteError> {
-        let ended = administrator::keep_one(self.connection, || user::disable(self.connection, id, self.now))?;
+        let ended =
+            administrator::keep_one(self.connection, || user::disable(self.connection, id, self.now))?;
         change(self.connection, "UPDATE scim_users SET deactivated = 1 WHERE user_id = ?1", [id])?;
         Ok(ended.unwrap_or_default())
     }
@@ -96,7 +97,7 @@ fn create_account(client: &Client<'_>, id: &str, data: &ScimUserData) -> Changed
     client.changed(id, None, ended)
 }
 
-/// Takes over an account that nobody provisioned. Its address and its identities stay.
+/// Takes over an account that no client provisioned. Its address and its identities stay.
 fn adopt(client: &Client<'_>, account: &User, data: &ScimUserData) -> Changed {
     // The key folds case in all of Unicode, in which other characters can become ASCII.
     let is_same = account.email.trim().eq_ignore_ascii_case(data.email.trim());

@@ -56,7 +56,11 @@ pub(super) async fn create(store: &Backend, name: &str) -> ScimUser {
     done(create_with(store, &ScimRules::default(), &data(name)).await).user
 }
 
-pub(super) async fn change(store: &Backend, known: &ScimUser, data: &ScimUserData) -> ScimOutcome<ScimUserChanged> {
+pub(super) async fn change(
+    store: &Backend,
+    known: &ScimUser,
+    data: &ScimUserData,
+) -> ScimOutcome<ScimUserChanged> {
     let version = store.scim_user("okta", &known.id).await.unwrap().unwrap().version;
     let rules = ScimRules { issuer: Some("https://id".to_owned()), ..ScimRules::default() };
     store.change_scim_user("okta", &rules, &known.id, data, version, NOW + 1).await.unwrap()
@@ -74,7 +78,11 @@ pub(super) async fn group(store: &Backend, name: &str, members: &[String]) -> Sc
     done(store.create_scim_group("okta", &format!("id-{name}"), &data, NOW).await.unwrap())
 }
 
-pub(super) async fn change_group(store: &Backend, id: &str, members: Vec<ScimMemberChange>) -> ScimGroupChanged {
+pub(super) async fn change_group(
+    store: &Backend,
+    id: &str,
+    members: Vec<ScimMemberChange>,
+) -> ScimGroupChanged {
     let change = ScimGroupChange { members, ..ScimGroupChange::default() };
     done(store.change_scim_group("okta", id, &change, None, NOW + 1).await.unwrap())
 }
@@ -119,7 +127,11 @@ pub async fn a_provisioned_user_is_an_account(store: Backend) {
     assert_eq!((identity.user_id, identity.provider.as_str()), (made.user.id.clone(), "scim:okta"));
     let bindings = store.bindings_of(&Subject::user(&made.user.id)).await.unwrap();
     assert_eq!(bindings.iter().map(|it| it.role.as_str()).collect::<Vec<_>>(), ["viewer"]);
-    assert_eq!(store.email_proof(&made.user.id).await.unwrap(), None, "a claim of a directory proves nothing");
+    assert_eq!(
+        store.email_proof(&made.user.id).await.unwrap(),
+        None,
+        "a claim of a directory proves nothing"
+    );
 
     // Another externalId is another user at the issuer.
     let moved = ScimUserData {
@@ -241,7 +253,10 @@ pub async fn accounts_are_adopted_only_under_a_rule(store: Backend) {
     assert_eq!((ada.id.as_str(), ada.adopted), ("id-ada", true));
     let account = store.user_by_id("id-ada").await.unwrap().unwrap();
     assert_eq!(account.password_hash, user("ada").password_hash, "its way in stays");
-    assert!(store.outside_identity("https://id", "ext-ada").await.unwrap().is_none(), "and no other is added");
+    assert!(
+        store.outside_identity("https://id", "ext-ada").await.unwrap().is_none(),
+        "and no other is added"
+    );
     let moved = ScimUserData { email: "eve@example.com".to_owned(), ..data("ada") };
     assert_eq!(change(&store, &ada, &moved).await, refused(ScimRefusal::Adopted));
     let other = ScimUserData { external_id: Some("eve".to_owned()), ..data("ada") };
@@ -329,7 +344,8 @@ pub async fn a_stale_version_changes_nothing(store: Backend) {
     let ada = create(&store, "ada").await;
     store.rename_user(&ada.id, "Renamed here").await.unwrap();
     let rules = ScimRules::default();
-    let stale = store.change_scim_user("okta", &rules, &ada.id, &data("ada"), ada.version, NOW).await.unwrap();
+    let stale =
+        store.change_scim_user("okta", &rules, &ada.id, &data("ada"), ada.version, NOW).await.unwrap();
     assert_eq!(stale, ScimOutcome::Stale);
     let stale = store.delete_scim_user("okta", &ada.id, Some(ada.version), NOW).await.unwrap();
     assert_eq!(stale, ScimOutcome::Stale);
@@ -338,10 +354,7 @@ pub async fn a_stale_version_changes_nothing(store: Backend) {
     let change = ScimGroupChange { name: Some("x".to_owned()), ..ScimGroupChange::default() };
     let stale = store.change_scim_group("okta", &ml.id, &change, Some(ml.version), NOW).await.unwrap();
     assert_eq!(stale, ScimOutcome::Stale);
-    assert_eq!(
-        store.delete_scim_group("okta", &ml.id, Some(ml.version)).await.unwrap(),
-        ScimOutcome::Stale
-    );
+    assert_eq!(store.delete_scim_group("okta", &ml.id, Some(ml.version)).await.unwrap(), ScimOutcome::Stale);
     done(store.delete_scim_user("okta", &ada.id, None, NOW).await.unwrap());
     assert_eq!(store.user_by_id(&ada.id).await.unwrap(), None);
     done(store.delete_scim_group("okta", &ml.id, None).await.unwrap());

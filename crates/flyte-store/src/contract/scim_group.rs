@@ -27,7 +27,8 @@ pub async fn members_change_row_by_row(store: Backend) {
     assert!(changed.group.version > ml.group.version);
     let same = change_group(&store, "id-ml", vec![ScimMemberChange::Add(vec![bob.clone()])]).await;
     assert_eq!(same.group, changed.group, "nothing changed");
-    let set = change_group(&store, "id-ml", vec![ScimMemberChange::Set(vec![ada.clone(), bob.clone()])]).await;
+    let set =
+        change_group(&store, "id-ml", vec![ScimMemberChange::Set(vec![ada.clone(), bob.clone()])]).await;
     assert_eq!((set.added, set.removed), (vec![ada.clone()], vec![cyd.clone()]));
     // Emptied and filled in one request.
     let both = vec![ScimMemberChange::Set(vec![]), ScimMemberChange::Add(vec![ada.clone()])];

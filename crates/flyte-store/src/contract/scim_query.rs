@@ -56,8 +56,7 @@ pub async fn users_are_found_by_what_is_stored(store: Backend) {
         (test(ScimField::Members, Equal, "x"), ""),
     ] {
         let condition = Some(condition);
-        let query =
-            ScimQuery { client: "okta".to_owned(), condition, limit: 10, ..ScimQuery::default() };
+        let query = ScimQuery { client: "okta".to_owned(), condition, limit: 10, ..ScimQuery::default() };
         let (users, total) = store.list_scim_users(&query, None).await.unwrap();
         let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
         assert_eq!((names.join(" ").as_str(), total), (expected, names.len() as u64), "{query:?}");
