@@ -7,7 +7,7 @@ use reqwest::{Certificate, Client, redirect};
 use url::{Host, Url};
 
 use crate::internal::{self, PublicOnly};
-use flyte_model::is_loopback;
+use flyte_model::{innermost_cause, is_loopback};
 
 /// The minimum time between two requests for the same document, in seconds.
 pub const MIN_FETCH_INTERVAL_SECONDS: i64 = 10;
@@ -181,7 +181,7 @@ impl Fetcher {
                 body,
             }))
         };
-        answer.await.map_err(|error: reqwest::Error| failed(innermost(&error)))?.map_err(failed)
+        answer.await.map_err(|error: reqwest::Error| failed(innermost_cause(&error)))?.map_err(failed)
     }
 
     /// Refuses addresses in the URL itself; names are checked when they are resolved.
@@ -220,7 +220,7 @@ impl Fetcher {
             if !self.authorities.0.is_empty() {
                 builder = builder.tls_certs_merge(self.authorities.0.iter().cloned());
             }
-            builder.build().map_err(|error| IssuerError::Client(innermost(&error)))
+            builder.build().map_err(|error| IssuerError::Client(innermost_cause(&error)))
         };
         Ok(Clients { remote: client(false)?, local: client(true)? })
     }
@@ -229,15 +229,6 @@ impl Fetcher {
 fn json() -> HeaderMap {
     let accept: (HeaderName, HeaderValue) = (header::ACCEPT, HeaderValue::from_static("application/json"));
     HeaderMap::from_iter([accept])
-}
-
-/// Returns the innermost cause of an error: the outer ones only say that the request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod address_block;
+mod cause;
 mod client_addr;
 mod client_id;
 pub mod clock;
@@ -19,6 +20,7 @@ mod scopes;
 mod stopping;
 
 pub use address_block::AddressBlock;
+pub use cause::innermost_cause;
 pub use client_addr::ClientAddr;
 pub use client_id::{ClientId, ClientIdError};
 pub use display_text::{DisplayTextError, check_display_text};

@@ -7,6 +7,7 @@ use std::{
 
 use reqwest::{Client, redirect};
 
+use flyte_model::innermost_cause;
 use flyte_settings::{Config, TlsSource};
 
 /// How long the answer may take. Docker's own limit for a health check is 30 seconds.
@@ -62,7 +63,7 @@ pub(super) async fn run(config: &Config, ready: bool) -> Result<String, HealthEr
         .build()
         .map_err(HealthError::Client)?;
     let no_answer =
-        |error: reqwest::Error| HealthError::NoAnswer { url: url.clone(), reason: innermost(&error) };
+        |error: reqwest::Error| HealthError::NoAnswer { url: url.clone(), reason: innermost_cause(&error) };
     let mut response = client.get(&url).send().await.map_err(no_answer)?;
     let status = response.status();
     let mut answer = Vec::new();
@@ -93,15 +94,6 @@ fn url(config: &Config, ready: bool) -> Result<String, HealthError> {
     let scheme = if matches!(config.tls.source, TlsSource::Off) { "http" } else { "https" };
     let path = if ready { "readyz" } else { "healthz" };
     Ok(format!("{scheme}://{}/{path}", SocketAddr::new(ip, config.listen.port())))
-}
-
-/// The innermost cause: the outer ones only say that the request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]
