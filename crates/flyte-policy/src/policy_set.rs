@@ -29,7 +29,8 @@ pub struct PolicyRows {
 pub struct PolicySet {
     generation: i64,
     own: [HashMap<Box<str>, Arc<Bindings>>; 4],
-    policies: HashMap<Subject, Vec<Box<str>>>,
+    /// The policies of each subject, by its kind like `own`, so that a look-up allocates nothing.
+    policies: [HashMap<Box<str>, Vec<Box<str>>>; 4],
     groups: HashMap<Box<str>, Vec<Box<str>>>,
 }
 
@@ -61,10 +62,10 @@ impl PolicySet {
                 })
                 .collect()
         });
-        let mut policies: HashMap<Subject, Vec<Box<str>>> = HashMap::new();
+        let mut policies: [HashMap<Box<str>, Vec<Box<str>>>; 4] = Default::default();
         for (subject, policy) in assignments {
             if subject.kind != SubjectKind::Policy {
-                policies.entry(subject).or_default().push(policy.into());
+                policies[subject.kind as usize].entry(subject.id.into()).or_default().push(policy.into());
             }
         }
         let mut groups: HashMap<Box<str>, Vec<Box<str>>> = HashMap::new();
@@ -123,24 +124,25 @@ impl PolicySet {
     /// Visits the bindings of a subject, of its policies and of its groups. A policy that it has in several ways counts once.
     fn each(&self, subject: &Subject, visit: &mut impl FnMut(&Arc<Bindings>)) {
         let mut seen = HashSet::new();
-        self.each_of(subject, &mut seen, visit);
+        self.each_of(subject.kind, &subject.id, &mut seen, visit);
         if subject.kind == SubjectKind::User {
             for group in self.groups_of(&subject.id) {
-                self.each_of(&Subject::group(group), &mut seen, visit);
+                self.each_of(SubjectKind::Group, group, &mut seen, visit);
             }
         }
     }
 
     fn each_of<'s>(
         &'s self,
-        subject: &Subject,
+        kind: SubjectKind,
+        id: &str,
         seen: &mut HashSet<&'s str>,
         visit: &mut impl FnMut(&Arc<Bindings>),
     ) {
-        if let Some(bindings) = self.own[subject.kind as usize].get(subject.id.as_str()) {
+        if let Some(bindings) = self.own[kind as usize].get(id) {
             visit(bindings);
         }
-        for policy in self.policies.get(subject).map_or(&[][..], Vec::as_slice) {
+        for policy in self.policies[kind as usize].get(id).map_or(&[][..], Vec::as_slice) {
             if seen.insert(policy)
                 && let Some(bindings) = self.own[SubjectKind::Policy as usize].get(policy)
             {
