@@ -41,6 +41,15 @@ pub async fn overview(console: Arc<Console>, signed_in: SignedIn) -> Overview {
             return overview;
         }
     };
+    if visit.is_without_role {
+        let note = format!(
+            "You have no role yet, so you see no projects and start no runs. Ask an administrator of this server to give a role \
+             to {}.",
+            visit.email
+        );
+        overview.sections.push(Section { id: "access", title: "Your access", content: Content::Note(note) });
+        return overview;
+    }
     if console.has_control_plane {
         overview.sections.push(or_note(projects(&visit).await, "projects", "Your projects"));
         overview.sections.push(or_note(runs(&visit, &subject).await, "runs", "Your latest runs"));

@@ -20,6 +20,8 @@ const HERE: &str = "http://localhost";
 pub(crate) struct Visit {
     /// The user's e-mail address.
     pub(crate) email: String,
+    /// Whether the user has no role anywhere.
+    pub(crate) is_without_role: bool,
     /// The transport of calls.
     pub(crate) calls: Local,
     /// What the generated clients need beside the transport.
@@ -59,6 +61,7 @@ impl Visit {
         let caller = console.access.caller_of_session(&signed_in.user, &signed_in.session).await?;
         Ok(Self {
             email: signed_in.user.email.clone(),
+            is_without_role: caller.grants.is_empty(),
             calls: console.services.by(Arc::new(caller)),
             config: ClientConfig::new(axum::http::Uri::from_static(HERE)),
         })

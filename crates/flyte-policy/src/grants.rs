@@ -92,6 +92,12 @@ impl Grants {
         self.intersect(Bindings::somewhere).contains(permission)
     }
 
+    /// Whether the caller surely has no permission anywhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.intersect(Bindings::somewhere).is_empty()
+    }
+
     /// Whether the caller has all these permissions in all of a part of the control plane.
     #[must_use]
     pub fn hold(&self, permissions: Permissions, limit: &Limit) -> bool {
