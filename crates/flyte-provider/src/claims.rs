@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use flyte_model::check_display_text;
 use flyte_settings::{ProviderConfig, ProviderPreset};
 
 /// The maximum length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3).
@@ -166,9 +167,14 @@ fn is_edov(value: &Value) -> bool {
     is_true(value) || value.as_str() == Some("1") || value.as_i64() == Some(1)
 }
 
+/// Whether a text can be a group. It is compared as a whole, and is shown to administrators, so it must not look like another one.
+fn is_group(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_GROUP_BYTES && check_display_text(text).is_ok()
+}
+
 fn groups(value: &Value) -> Groups {
     let one = |value: &Value| match value {
-        Value::String(text) if !text.is_empty() && text.len() <= MAX_GROUP_BYTES => Some(text.clone()),
+        Value::String(text) if is_group(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
@@ -358,6 +364,9 @@ mod tests {
             (json!({"groups": null}), Groups::Unknown),
             (json!({"groups": {"a": 1}}), Groups::Unknown),
             (json!({"groups": [["a"]]}), Groups::Unknown),
+            (json!({"groups": ["a", "b\u{202e}"]}), Groups::Unknown),
+            (json!({"groups": "a\nb"}), Groups::Unknown),
+            (json!({"groups": ["x".repeat(MAX_GROUP_BYTES + 1)]}), Groups::Unknown),
             (json!({"groups": []}), listed(&[])),
             (json!({"groups": "a"}), listed(&["a"])),
             (json!({"groups": ["b", "a", "b", 7]}), listed(&["7", "a", "b"])),

@@ -17,9 +17,6 @@ use flyte_rpc::{allow, caller, invalid, store_error};
 use flyte_settings::settings;
 use flyte_store::{RoleIn, User, UserQuery};
 
-/// The maximum length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3).
-const MAX_EMAIL_BYTES: usize = 254;
-
 /// A person who gets an account.
 pub(crate) struct NewPerson {
     pub(crate) email: String,
@@ -31,11 +28,8 @@ pub(crate) struct NewPerson {
 }
 
 pub(super) fn check_email(field: &str, email: &str) -> Result<(), ConnectError> {
-    settings::email(email).map_err(|_| invalid(field, &format!("{email:?} is not an e-mail address")))?;
-    if email.len() > MAX_EMAIL_BYTES {
-        return Err(invalid(field, &format!("must have at most {MAX_EMAIL_BYTES} bytes")));
-    }
-    check_text(field, email)
+    settings::account_email(email)
+        .map_err(|why| invalid(field, &format!("{email:?} cannot be used for an account: {why}")))
 }
 
 fn not_found(text: &str) -> ConnectError {
