@@ -19,9 +19,6 @@ use flyte_settings::{Config, settings};
 use flyte_store::{RoleIn, StoreError, TrustStore as _, User, UserStore as _};
 use flyte_store_sqlite::SqliteStore;
 
-/// The maximum length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3).
-const MAX_EMAIL_BYTES: usize = 254;
-
 /// The reason why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UserError {
@@ -125,14 +122,7 @@ async fn find(store: &SqliteStore, email: &str) -> Result<User, UserError> {
 }
 
 fn check_email(email: &str) -> Result<(), UserError> {
-    let refused = |why: String| UserError::Email(email.to_owned(), why);
-    settings::email(email).map_err(refused)?;
-    if email.len() > MAX_EMAIL_BYTES || email.contains(char::is_control) {
-        return Err(refused(format!(
-            "it must have at most {MAX_EMAIL_BYTES} bytes and no control characters"
-        )));
-    }
-    Ok(())
+    settings::account_email(email).map_err(|why| UserError::Email(email.to_owned(), why))
 }
 
 /// A new account.
@@ -177,21 +167,22 @@ async fn add(config: &Config, store: &SqliteStore, new: &NewUser) -> Result<Stri
 }
 
 async fn list(store: &SqliteStore) -> Result<String, UserError> {
-    Ok(table(store.users().await?, flyte_table::terminal_width()))
+    let mut accounts = Vec::new();
+    for user in store.users().await? {
+        let roles = roles::summary(store, &user.id).await?;
+        accounts.push((user, roles));
+    }
+    Ok(table(accounts, flyte_table::terminal_width()))
 }
 
-/// A table of accounts, with their subjects in tokens and the audit log.
-fn table(users: Vec<User>, width: Option<u16>) -> String {
-    let rows = users.into_iter().map(|user| {
-        let role = match (user.disabled_at, user.admin) {
-            (None, true) => "admin",
-            (None, false) => "user",
-            (Some(_), true) => "disabled admin",
-            (Some(_), false) => "disabled",
-        };
-        [user.email, user.name, role.to_owned(), user.id]
+/// A table of accounts and what they have, with their subjects in tokens and the audit log.
+fn table(accounts: Vec<(User, String)>, width: Option<u16>) -> String {
+    let rows = accounts.into_iter().map(|(user, roles)| {
+        let state = if user.disabled_at.is_some() { "disabled" } else { "enabled" };
+        [user.email, user.name, roles, state.to_owned(), user.id]
     });
-    flyte_table::table(["E-MAIL", "NAME", "ROLE", "SUBJECT"], &["E-MAIL", "NAME"], rows, width)
+    let heading = ["E-MAIL", "NAME", "ROLES", "STATE", "SUBJECT"];
+    flyte_table::table(heading, &["E-MAIL", "NAME", "ROLES"], rows, width)
 }
 
 #[cfg(test)]
@@ -212,25 +203,24 @@ mod tests {
 
     #[test]
     fn accounts_are_a_table() {
-        let users = || {
+        let accounts = || {
             vec![
-                user("admin@localhost", "admin", true, None),
-                user("ada@example.com", "Ada Lovelace", false, None),
-                user("bob@example.com", "Bob", false, Some(1)),
+                (user("admin@localhost", "admin", true, None), "admin".to_owned()),
+                (user("ada@example.com", "Ada Lovelace", false, None), "viewer@alpha, group ml".to_owned()),
+                (user("bob@example.com", "Bob", false, Some(1)), "none".to_owned()),
             ]
         };
-        let text = table(users(), None);
+        let text = table(accounts(), None);
         assert_eq!(
             text,
-            "E-MAIL           NAME          ROLE      SUBJECT\n\
-             admin@localhost  admin         admin     7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n\
-             ada@example.com  Ada Lovelace  user      7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n\
-             bob@example.com  Bob           disabled  7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n"
+            "E-MAIL           NAME          ROLES                   STATE     SUBJECT\n\
+             admin@localhost  admin         admin                   enabled   7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n\
+             ada@example.com  Ada Lovelace  viewer@alpha, group ml  enabled   7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n\
+             bob@example.com  Bob           none                    disabled  7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11\n"
         );
-        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         // A narrow terminal wraps names but not subjects.
-        let narrow = table(users(), Some(70));
-        assert!(narrow.lines().all(|line| line.len() <= 70), "{narrow}");
+        let narrow = table(accounts(), Some(80));
+        assert!(narrow.lines().all(|line| line.len() <= 80), "{narrow}");
         assert_eq!(narrow.matches("7c1f0f4e-5d0f-4b57-8f5c-3a1d9f0a7b11").count(), 3, "{narrow}");
     }
 }

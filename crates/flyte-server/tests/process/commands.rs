@@ -46,7 +46,7 @@ fn an_account_is_created_disabled_and_enabled() {
     assert!(server.signs_in(ADA, password));
     let list = told(&data, &["user", "list"]);
     let line = |start: &str| list.lines().find(|line| line.starts_with(start)).unwrap_or_default();
-    assert!(line(ADA).contains("Ada Lovelace") && line(ADA).contains(" user "), "{list}");
+    assert!(line(ADA).contains("Ada Lovelace") && line(ADA).contains(" contributor "), "{list}");
     assert!(line("admin@localhost").contains(" admin "), "{list}");
     assert!(!list.contains("argon2"), "{list}");
 

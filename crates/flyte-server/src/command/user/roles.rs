@@ -74,6 +74,30 @@ pub(super) async fn list(store: &SqliteStore, email: &str) -> Result<String, Use
     Ok(flyte_table::table(["ROLE", "PROJECT", "DOMAIN", "FROM"], &["FROM"], rows, width))
 }
 
+/// What an account has, in one line: its own roles and where, its policies and its groups.
+pub(super) async fn summary(store: &SqliteStore, id: &str) -> Result<String, UserError> {
+    let subject = Subject::user(id);
+    let mut parts: Vec<_> = store.bindings_of(&subject).await?.iter().map(short).collect();
+    for policy in store.policies_of(&subject).await? {
+        parts.push(format!("policy {}", policy.name));
+    }
+    for group in store.groups_of_user(id).await? {
+        parts.push(format!("group {}", group.name));
+    }
+    Ok(if parts.is_empty() { NONE.to_owned() } else { parts.join(", ") })
+}
+
+/// A role with its place, as `flyte get user` writes it: `ROLE`, `ROLE@PROJECT`, `ROLE@PROJECT/DOMAIN` or `ROLE@/DOMAIN`.
+fn short(binding: &Binding) -> String {
+    let Limit { project, domain } = &binding.limit;
+    let project = project.as_deref().unwrap_or_default();
+    match domain {
+        Some(domain) => format!("{}@{project}/{domain}", binding.role),
+        None if project.is_empty() => binding.role.clone(),
+        None => format!("{}@{project}", binding.role),
+    }
+}
+
 /// The roles of a new account.
 pub(super) async fn of_new(
     config: &Config,
