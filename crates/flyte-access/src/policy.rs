@@ -287,4 +287,41 @@ mod tests {
         assert!(may_see(&caller(Role::Viewer, "all", "p", "d"), "p", Some("d")));
         assert!(!may_see(&caller(Role::Viewer, "all", "p", "d"), "p", Some("e")));
     }
+    #[test]
+    fn no_one_hands_out_more_than_they_have_where_they_have_it() {
+        use flyte_policy::Permission::{Deploy, ManagePermissions, Run};
+        let of = |project: &str, domain: &str| {
+            let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            Limit { project: given(project), domain: given(domain) }
+        };
+        let whole = |role: Role| Permissions::of_role(role);
+        for (role, own, permissions, wanted, expected) in [
+            (Role::Admin, of("", ""), whole(Role::Admin), of("", ""), true),
+            (Role::Admin, of("", ""), whole(Role::Admin), of("p", "d"), true),
+            (Role::Admin, of("p", ""), whole(Role::Admin), of("p", "d"), true),
+            (Role::Admin, of("p", ""), whole(Role::Viewer), of("", ""), false),
+            (Role::Admin, of("p", ""), whole(Role::Viewer), of("q", ""), false),
+            (Role::Admin, of("p", "d"), whole(Role::Viewer), of("p", ""), false),
+            (Role::Admin, of("", "d"), whole(Role::Viewer), of("p", "d"), true),
+            (Role::Admin, of("p", ""), whole(Role::Viewer), of("", "d"), false),
+            (Role::Contributor, of("", ""), whole(Role::Admin), of("", ""), false),
+            (Role::Contributor, of("", ""), ManagePermissions.into(), of("p", ""), false),
+            // What a permission includes counts as well.
+            (Role::Contributor, of("", ""), Run.into(), of("", ""), true),
+            (Role::Viewer, of("", ""), Deploy.into(), of("", ""), false),
+            (Role::Viewer, of("", ""), Permissions::NONE, of("", ""), true),
+        ] {
+            let caller = Caller { grants: Grants::of_role(role, &own), ..Caller::for_test() };
+            let verdict = may_hand_out(&caller, permissions, &wanted);
+            assert_eq!(verdict.is_ok(), expected, "{role} {own:?} {permissions} {wanted:?}: {verdict:?}");
+            let all = may_hand_out_all(&caller, &Grants::of(permissions, &wanted));
+            assert_eq!(all.is_ok(), expected, "{role} {own:?} {permissions} {wanted:?}: {all:?}");
+        }
+        let viewer = Caller { grants: Grants::of_role(Role::Viewer, &of("p", "")), ..Caller::for_test() };
+        let refused = may_hand_out(&viewer, Run.into(), &of("p", "d")).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "you can give others only what you have: you do not have the permissions run in project \"p\" and domain \"d\""
+        );
+    }
 }
