@@ -9,6 +9,10 @@
 //! - An app that is created, changed or deleted, or whose logs are read, must be the one that has the name of its object.
 //! - The logs of a replica are those of any pod of the namespace, so it must be one of the app's.
 //!
+//! The question for all runs of a name goes over all projects, and costs a backend without an index on `run_name` a scan of its table.
+//! So only a few of them are open at the same time, and for a run that is to be there already, the gateway first asks for that run by
+//! its identifier: a name that the caller has no run of is refused without the scan.
+//!
 //! What callers without a limit do is asked about for new runs alone: a run that shares its name would never start.
 //!
 //! Between the question and the call, another call could change the answer. So calls with the same name wait for each other,
@@ -31,6 +35,7 @@ use crate::{
     refusal,
 };
 
+const GET_RUN: &str = "flyteidl2.workflow.RunService/GetRunDetails";
 const LIST_RUNS: &str = "flyteidl2.workflow.RunService/ListRuns";
 const GET_APP: &str = "flyteidl2.app.AppService/Get";
 const CREATE_APP: &str = "flyteidl2.app.AppService/Create";
@@ -226,9 +231,13 @@ async fn new_run(upstream: &Upstream, organization: &str, run: &RunId) -> Result
 }
 
 async fn old_run(upstream: &Upstream, organization: &str, run: &RunId) -> Result<Found, Unanswered> {
+    let not_there = || not_there("run", &run.name, &run.project, &run.domain);
+    if !is_there(upstream, organization, run).await? {
+        return Ok(not_there());
+    }
     let (own, others) = runs_of_the_name(upstream, organization, run).await?;
     if own.is_none() {
-        return Ok(not_there("run", &run.name, &run.project, &run.domain));
+        return Ok(not_there());
     }
     if others.iter().all(Run::has_ended) {
         return Ok(Found::Own(Known::default()));
@@ -237,6 +246,28 @@ async fn old_run(upstream: &Upstream, organization: &str, run: &RunId) -> Result
         "the backend cannot tell the run {:?} from another one that it has under the same name; ask the server's administrator to end it",
         run.name
     )))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GetRunDetailsResponse {
+    details: RunDetails,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RunDetails {
+    action: Action,
+}
+
+/// Whether the backend has the run itself.
+async fn is_there(upstream: &Upstream, organization: &str, run: &RunId) -> Result<bool, Unanswered> {
+    let RunId { project, domain, name } = run.clone();
+    let wanted = AppId { project, domain, name };
+    let question = json!({"runId": identifier(organization, &wanted)});
+    let Some(answer) = upstream.ask(GET_RUN, &question).await? else { return Ok(false) };
+    let GetRunDetailsResponse { details } = read(upstream, GET_RUN, &answer)?;
+    Ok(details.action.id.run == wanted)
 }
 
 #[derive(Default, Deserialize)]
@@ -296,7 +327,7 @@ async fn runs_of_the_name(
             "filters": [{"function": "EQUAL", "field": "run_name", "values": [run.name]}],
         },
     });
-    let answer = upstream.ask(LIST_RUNS, &question).await?;
+    let answer = upstream.ask_rarely(LIST_RUNS, &question).await?;
     let answer = answer.ok_or_else(|| upstream.unanswered(LIST_RUNS, "it is not there"))?;
     let ListRunsResponse { runs, token } = read(upstream, LIST_RUNS, &answer)?;
     if !token.is_empty() {

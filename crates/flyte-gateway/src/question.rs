@@ -53,6 +53,17 @@ impl Upstream {
         self.in_time(rpc, asked).await
     }
 
+    /// Asks a unary RPC that is expensive for the backend: only a few of these questions are open at the same time, and others wait,
+    /// for as long as an answer may take.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub(crate) async fn ask_rarely(&self, rpc: &str, question: &Value) -> Result<Option<Bytes>, Unanswered> {
+        let admitted = async { self.expensive.acquire().await.map_err(|error| error.to_string()) };
+        let _admitted = self.in_time(rpc, admitted).await?;
+        self.ask(rpc, question).await
+    }
+
     /// Asks an RPC that answers with a stream, and returns the JSON of the first message, without waiting for others; `None` if
     /// there is none.
     ///

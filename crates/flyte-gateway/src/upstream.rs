@@ -22,7 +22,7 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, Semaphore},
     time::{Instant, sleep, timeout},
 };
 
@@ -34,6 +34,8 @@ use crate::options::UpstreamOptions;
 
 /// How often a request that the backend has not begun with is sent again.
 const MAX_ATTEMPTS: usize = 4;
+/// The most expensive questions that are open at the same time.
+const MAX_EXPENSIVE_QUESTIONS: usize = 4;
 
 /// A backend.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Upstream {
     resolver: Resolver,
     /// When the name was last resolved, or an attempt failed.
     resolved: Mutex<Option<Instant>>,
+    /// Lets a few expensive questions be open at the same time.
+    pub(crate) expensive: Semaphore,
 }
 
 /// Finds the addresses of a backend.
@@ -69,6 +73,7 @@ impl Upstream {
             addresses: RwLock::new(Arc::new([])),
             resolver: Resolver(look),
             resolved: Mutex::new(None),
+            expensive: Semaphore::new(MAX_EXPENSIVE_QUESTIONS),
         }
     }
 

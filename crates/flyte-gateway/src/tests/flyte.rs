@@ -16,6 +16,7 @@ pub(super) const ABORT_RUN: &str = "/flyteidl2.workflow.RunService/AbortRun";
 pub(super) const ABORT_ACTION: &str = "/flyteidl2.workflow.RunService/AbortAction";
 pub(super) const SIGNAL_EVENT: &str = "/flyteidl2.workflow.RunService/SignalEvent";
 pub(super) const CREATE_APP: &str = "/flyteidl2.app.AppService/Create";
+pub(super) const GET_RUN: &str = "/flyteidl2.workflow.RunService/GetRunDetails";
 pub(super) const LIST_RUNS: &str = "/flyteidl2.workflow.RunService/ListRuns";
 pub(super) const GET_APP: &str = "/flyteidl2.app.AppService/Get";
 pub(super) const TAIL_APP_LOGS: &str = "/flyteidl2.app.AppLogsService/TailLogs";
@@ -70,6 +71,12 @@ fn created(content_type: &str, project: &str, domain: &str, name: &str) -> Bytes
     request(content_type, &binary, &json)
 }
 
+fn not_found(exchange: &mut Exchange) {
+    let response = Response::builder().status(404).header("content-type", "application/json");
+    let mut stream = exchange.respond.send_response(response.body(()).unwrap(), false).unwrap();
+    stream.send_data(r#"{"code":"not_found"}"#.into(), true).unwrap();
+}
+
 impl Flyte {
     /// Starts it. New runs are `mine/development/r`.
     pub(crate) async fn serve(self) -> Backend {
@@ -109,17 +116,23 @@ impl Flyte {
                         });
                         json!({"runs": runs.collect::<Vec<_>>()})
                     }
+                    GET_RUN => {
+                        let asked: Value = serde_json::from_slice(&body).unwrap();
+                        let ids = this.runs.iter().map(|(project, domain, name, _)| (project, domain, name));
+                        let of = |(project, domain, name): (&&str, &&str, &&str)| {
+                            let own = &asked["runId"];
+                            own["project"] == **project && own["domain"] == **domain && own["name"] == **name
+                        };
+                        if !ids.map(of).any(|is_own| is_own) {
+                            return not_found(&mut exchange);
+                        }
+                        json!({"details": {"action": {"id": {"run": asked["runId"], "name": "a0"}}}})
+                    }
                     GET_APP => match this.app {
                         Some((project, domain, name)) => {
                             json!({"app": {"metadata": {"id": identifier_json(project, domain, name)}}})
                         }
-                        None => {
-                            let response =
-                                Response::builder().status(404).header("content-type", "application/json");
-                            let mut stream =
-                                exchange.respond.send_response(response.body(()).unwrap(), false).unwrap();
-                            return stream.send_data(r#"{"code":"not_found"}"#.into(), true).unwrap();
-                        }
+                        None => return not_found(&mut exchange),
                     },
                     TAIL_APP_LOGS => {
                         let replicas = this.replicas.iter().map(|name| json!({"name": name}));

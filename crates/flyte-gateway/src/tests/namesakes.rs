@@ -9,8 +9,8 @@ use super::{
     backend::Backend,
     client::{Client, Got, of_type},
     flyte::{
-        ABORT_ACTION, ABORT_RUN, CREATE_APP, CREATE_RUN, Flyte, SIGNAL_EVENT, TAIL_APP_LOGS, field,
-        forwarded, identifier, identifier_json, request,
+        ABORT_ACTION, ABORT_RUN, CREATE_APP, CREATE_RUN, Flyte, LIST_RUNS, SIGNAL_EVENT, TAIL_APP_LOGS,
+        field, forwarded, identifier, identifier_json, request,
     },
     frame,
     gateway::{Served, caller, limited},
@@ -103,6 +103,19 @@ async fn a_run_is_ended_and_answered_only_if_its_name_is_that_of_no_other() {
             let expected = (code.to_owned(), forwarded);
             assert_eq!(call(flyte, Some("mine"), path).await, expected, "{path} {runs:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_the_caller_does_not_have_is_not_looked_for_everywhere() {
+    for (runs, expected) in [(vec![("theirs", "development", "r", RUNNING)], 0), (vec![OWN], 1)] {
+        let backend = Flyte { runs, ..Flyte::default() }.serve().await;
+        let served = Served::with(backend.address, limited("mine"), |_| {}).await;
+        let client = Client::new(served.address).await;
+        let (_, json) = about(ABORT_RUN);
+        let _ = client.call(ABORT_RUN, &of_type("application/json"), json.to_string()).await;
+        let listed = backend.received().iter().filter(|one| one.path == LIST_RUNS).count();
+        assert_eq!(listed, expected);
     }
 }
 
