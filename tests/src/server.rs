@@ -151,6 +151,14 @@ impl Server {
             .unwrap()
     }
 
+    /// The home page of a user, who signs in with the form.
+    #[must_use]
+    pub fn home_of(&self, email: &str, password: &str) -> String {
+        let mut forms = Forms::new(self);
+        let _ = forms.sign_in("/login", email, password);
+        forms.get(&self.url("/")).text().unwrap()
+    }
+
     /// A server command on the same data directory.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -237,40 +245,64 @@ impl Drop for Server {
     }
 }
 
+/// A browser without scripts, by HTTP only.
+struct Forms<'a> {
+    server: &'a Server,
+    http: reqwest::blocking::Client,
+    cookies: std::collections::BTreeMap<String, String>,
+}
+
+impl<'a> Forms<'a> {
+    fn new(server: &'a Server) -> Self {
+        Self { server, http: server.http(), cookies: std::collections::BTreeMap::new() }
+    }
+
+    fn send(&mut self, request: reqwest::blocking::RequestBuilder) -> reqwest::blocking::Response {
+        let header: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = request.header("cookie", header.join("; ")).header("origin", self.server.url(""));
+        let answer = request.send().unwrap();
+        for cookie in answer.headers().get_all("set-cookie") {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            self.cookies.insert(name.to_owned(), rest.split(';').next().unwrap().to_owned());
+        }
+        answer
+    }
+
+    fn get(&mut self, url: &str) -> reqwest::blocking::Response {
+        self.send(self.http.get(url))
+    }
+
+    /// Signs a user in with the form at a path. Returns where the browser goes then.
+    fn sign_in(&mut self, login: &str, email: &str, password: &str) -> String {
+        let page = self.get(&self.server.url(login)).text().unwrap();
+        let field = |name: &str| {
+            let tag = page.split('<').find(|tag| tag.contains(&format!("name=\"{name}\""))).unwrap();
+            let value = tag.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
+            value.replace("&#38;", "&").replace("&amp;", "&")
+        };
+        let names: Vec<_> = page
+            .split("<input")
+            .skip(1)
+            .filter(|tag| tag.contains("type=\"hidden\""))
+            .map(|tag| tag.split("name=\"").nth(1).unwrap().split('"').next().unwrap())
+            .collect();
+        let mut form: Vec<_> = names.into_iter().map(|name| (name, field(name))).collect();
+        form.push(("email", email.to_owned()));
+        form.push(("password", password.to_owned()));
+        location(&self.send(self.http.post(self.server.url("/login")).form(&form)))
+    }
+}
+
+fn location(answer: &reqwest::blocking::Response) -> String {
+    answer.headers()["location"].to_str().unwrap().to_owned()
+}
+
 /// Signs the administrator in at an authorization URL with the forms of the pages, like a browser on another machine.
 /// Returns the callback URL, which does not work on that machine.
 #[must_use]
 pub fn sign_in_elsewhere(server: &Server, url: &str) -> String {
-    let http = server.http();
-    let mut cookies = std::collections::BTreeMap::new();
-    let mut send = |request: reqwest::blocking::RequestBuilder| {
-        let header: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let answer =
-            request.header("cookie", header.join("; ")).header("origin", server.url("")).send().unwrap();
-        for cookie in answer.headers().get_all("set-cookie") {
-            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
-            cookies.insert(name.to_owned(), rest.split(';').next().unwrap().to_owned());
-        }
-        answer
-    };
-    let location =
-        |answer: &reqwest::blocking::Response| answer.headers()["location"].to_str().unwrap().to_owned();
-    let login = location(&send(http.get(url)));
-    let page = send(http.get(server.url(&login))).text().unwrap();
-    let field = |name: &str| {
-        let tag = page.split('<').find(|tag| tag.contains(&format!("name=\"{name}\""))).unwrap();
-        let value = tag.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
-        value.replace("&#38;", "&").replace("&amp;", "&")
-    };
-    let names: Vec<_> = page
-        .split("<input")
-        .skip(1)
-        .filter(|tag| tag.contains("type=\"hidden\""))
-        .map(|tag| tag.split("name=\"").nth(1).unwrap().split('"').next().unwrap())
-        .collect();
-    let mut form: Vec<_> = names.into_iter().map(|name| (name, field(name))).collect();
-    form.push(("email", "admin@localhost".to_owned()));
-    form.push(("password", PASSWORD.to_owned()));
-    let back = location(&send(http.post(server.url("/login")).form(&form)));
-    location(&send(http.get(server.url(&back))))
+    let mut forms = Forms::new(server);
+    let login = location(&forms.get(url));
+    let back = forms.sign_in(&login, "admin@localhost", PASSWORD);
+    location(&forms.get(&server.url(&back)))
 }

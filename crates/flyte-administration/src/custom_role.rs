@@ -40,6 +40,7 @@ fn message(role: CustomRole) -> Role {
     Role {
         built_in: builtin(&role.name).is_some(),
         permissions: role.permissions.iter().map(|permission| permission.name().to_owned()).collect(),
+        actions: role.permissions.iter().filter_map(Permission::action).map(str::to_owned).collect(),
         name: role.name,
         description: role.description,
         created_at: role.created_at,

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 
 /// What users type after `flyte`, and the command that they mean. Resources are in the singular: the plural, and the position
 /// before or after a verb, make no difference.
-const GUESSES: [(&str, &str); 90] = [
+const GUESSES: [(&str, &str); 94] = [
     ("login", "flyte auth login"),
     ("signin", "flyte auth login"),
     ("sign-in", "flyte auth login"),
@@ -43,8 +43,12 @@ const GUESSES: [(&str, &str); 90] = [
     ("me", "flyte whoami"),
     ("who", "flyte whoami"),
     ("who-am-i", "flyte whoami"),
-    ("user", "flyte whoami"),
-    ("get user", "flyte whoami"),
+    ("user", "flyte get user"),
+    ("account", "flyte get user"),
+    ("group", "flyte get group"),
+    ("role", "flyte get role"),
+    ("policy", "flyte get policy"),
+    ("assignment", "flyte get assignment"),
     ("get me", "flyte whoami"),
     ("get whoami", "flyte whoami"),
     ("config", "flyte create config"),
@@ -164,7 +168,9 @@ fn of_verb(verb: &str, resource: &str) -> Option<String> {
 }
 
 fn singular(word: &str) -> Option<String> {
-    word.strip_suffix('s').map(str::to_owned)
+    word.strip_suffix("ies")
+        .map(|stem| format!("{stem}y"))
+        .or_else(|| word.strip_suffix('s').map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -222,6 +228,9 @@ mod tests {
             ("flyte cancel r1", "flyte abort run"),
             ("flyte kill action r1 a0", "flyte abort action"),
             ("flyte abort runs r1", "flyte abort run"),
+            ("flyte policies", "flyte get policy"),
+            ("flyte users list", "flyte get user"),
+            ("flyte group create g", "flyte create group"),
             ("flyte auth signin", "flyte auth login"),
             ("flyte signin", "flyte auth login"),
         ] {

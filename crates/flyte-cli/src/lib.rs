@@ -15,7 +15,9 @@ mod code;
 mod command;
 mod confirm;
 mod context;
+mod definition;
 mod delivery;
+mod editor;
 mod failure;
 mod global;
 mod guess;
@@ -28,6 +30,7 @@ mod progress;
 mod public_key;
 mod python;
 pub mod reference;
+mod subject;
 mod time;
 
 use std::ffi::OsString;

@@ -74,6 +74,10 @@ fn help_matches_snapshots() {
         ("create_config", "create config --help"),
         ("create_api_key", "create api-key --help"),
         ("create_trust", "create trust --help"),
+        ("create_assignment", "create assignment --help"),
+        ("create_policy", "create policy --help"),
+        ("create_role", "create role --help"),
+        ("create_user", "create user --help"),
         ("abort_run", "abort run --help"),
         ("get_action", "get action --help"),
         ("get_api_key", "get api-key --help"),
@@ -84,6 +88,8 @@ fn help_matches_snapshots() {
         ("get_logs", "get logs --help"),
         ("get_run", "get run --help"),
         ("get_task", "get task --help"),
+        ("get_user", "get user --help"),
+        ("update_role", "update role --help"),
         ("run", "run --help"),
         ("delete_app", "delete app --help"),
         ("delete_api_key", "delete api-key --help"),
@@ -118,6 +124,18 @@ fn wrong_command_lines_exit_with_2_without_result() {
         "create api-key ci --expires soon",
         "create trust ci",
         "rotate api-key ci --overlap 3",
+        "create user",
+        "create user ada@example.com --project alpha",
+        "create role ops",
+        "create policy team --binding viewer@",
+        "create assignment --policy team",
+        "create assignment --email ada@example.com",
+        "create assignment --email ada@example.com --group ml --policy team",
+        "create assignment --group ml --policy team --role viewer",
+        "delete assignment --policy team --yes",
+        "update group ml",
+        "update user ada@example.com --enable --disable",
+        "get member --limit 3",
     ] {
         let output = home.run(line);
         assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{line}: {}", output.err);
@@ -143,6 +161,11 @@ fn missing_configuration_has_a_hint() {
         "create trust ci --github acme/app",
         "rotate api-key ci",
         "delete api-key ci --yes",
+        "get user",
+        "create user ada@example.com",
+        "create assignment --email ada@example.com --policy team",
+        "update role ops --add run",
+        "delete user ada@example.com --yes",
         "auth login",
         "auth status",
         "auth token",
@@ -237,6 +260,10 @@ fn deleting_without_a_terminal_needs_yes() {
     for (kind, line) in [
         ("api-key", "delete api-key ci --endpoint flyte.example.com"),
         ("trust", "delete trust ci --endpoint flyte.example.com"),
+        ("user", "delete user ci --endpoint flyte.example.com"),
+        ("group", "delete group ci --endpoint flyte.example.com"),
+        ("role", "delete role ci --endpoint flyte.example.com"),
+        ("policy", "delete policy ci --endpoint flyte.example.com"),
     ] {
         let output = home.run(line);
         assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{line}");
@@ -248,6 +275,43 @@ fn deleting_without_a_terminal_needs_yes() {
             )
         );
     }
+}
+
+#[test]
+fn an_editor_needs_a_name_or_a_terminal_and_its_text_is_not_lost() {
+    let home = Home::new();
+    let line = "create policy team --edit --endpoint flyte.example.com";
+    let output = home.run(line);
+    assert_eq!((output.code, output.out.as_str()), (Some(2), ""));
+    assert_eq!(
+        output.err,
+        "error: cannot open an editor\n  cause: there is no terminal, and EDITOR is not set\n  \
+         next: Without an editor: flyte create policy team --file FILE\n"
+    );
+    let edit = |editor: &str| {
+        let mut command = home.command(&line.split(' ').collect::<Vec<_>>());
+        home.run_with_input(
+            command.env("EDITOR", editor).env("PATH", "/usr/bin:/bin").env("TMPDIR", home.path()),
+            "",
+        )
+    };
+    let unchanged = edit("true");
+    assert_eq!(
+        (unchanged.code, unchanged.err.as_str()),
+        (Some(1), "Nothing was edited; policy team was not created.\n")
+    );
+    for wrong in ["false", "no-such-editor", "sed 's/a"] {
+        assert!(edit(wrong).err.starts_with(&format!("error: cannot edit with {wrong}\n")), "{wrong}");
+    }
+    assert!(home.path().read_dir().unwrap().next().is_none(), "no text is left");
+    let broken = edit("sed -i 's/bindings: \\[\\]/binding: [x]/'");
+    assert!(
+        broken.err.contains("next: Correct your text, then run: flyte create policy team --file ~/flyte-"),
+        "{}",
+        broken.err
+    );
+    let kept = home.path().read_dir().unwrap().next().unwrap().unwrap().path();
+    assert!(fs::read_to_string(kept).unwrap().contains("binding: [x]"));
 }
 
 #[test]

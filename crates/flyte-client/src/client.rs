@@ -2,9 +2,12 @@
 
 use connectrpc::client::ClientConfig;
 use flyte_config::Endpoint;
+use flyte_idl::cloudidl::authorizer::AuthorizerServiceClient;
+use flyte_idl::cloudidl::identity as hosted;
 use flyte_idl::cloudidl::identity::AppsServiceClient;
 use flyte_idl::flyteauth::{
-    AccessServiceClient, ApiKeyServiceClient, AuditServiceClient, TrustServiceClient,
+    AccessServiceClient, ApiKeyServiceClient, AuditServiceClient, GroupServiceClient, RoleServiceClient,
+    TrustServiceClient, UserServiceClient,
 };
 use flyte_idl::flyteidl2::app::{AppLogsServiceClient, AppServiceClient};
 use flyte_idl::flyteidl2::auth::IdentityServiceClient;
@@ -19,17 +22,22 @@ use flyte_idl::flyteidl2::workflow::RunServiceClient;
 use crate::action::{ActionId, Actions};
 use crate::api_key::ApiKeys;
 use crate::app::Apps;
+use crate::assignment::Assignments;
 use crate::audit::Audit;
 use crate::code::Code;
 use crate::condition::Conditions;
 use crate::data::ActionData;
 use crate::error::ClientError;
 use crate::follow::Follow;
+use crate::group::Groups;
 use crate::identity::Identity;
 use crate::logs::Logs;
+use crate::member::Members;
 use crate::permission::Permissions;
+use crate::policy::Policies;
 use crate::project::Projects;
 use crate::raw::RawCalls;
+use crate::role::Roles;
 use crate::run::Runs;
 use crate::secret::Secrets;
 use crate::settings::SettingsCalls;
@@ -38,6 +46,7 @@ use crate::transport::Transport;
 use crate::trigger::Triggers;
 use crate::trust::Trusts;
 use crate::upload::Uploads;
+use crate::user::Users;
 
 /// A client of one control plane.
 #[derive(Clone)]
@@ -91,6 +100,52 @@ impl<T: Transport> Client<T> {
     pub fn trusts(&self) -> Trusts<T> {
         let service = TrustServiceClient::new(self.transport.clone(), self.config.clone());
         Trusts::new(service, self.endpoint.clone())
+    }
+
+    /// Calls about accounts.
+    pub fn users(&self) -> Users<T> {
+        let service = UserServiceClient::new(self.transport.clone(), self.config.clone());
+        let hosted = hosted::UserServiceClient::new(self.transport.clone(), self.config.clone());
+        Users::new(service, hosted, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about groups of users.
+    pub fn groups(&self) -> Groups<T> {
+        let service = GroupServiceClient::new(self.transport.clone(), self.config.clone());
+        Groups::new(service, self.endpoint.clone())
+    }
+
+    /// Calls about roles.
+    pub fn roles(&self) -> Roles<T> {
+        let service = RoleServiceClient::new(self.transport.clone(), self.config.clone());
+        let hosted = hosted::RoleServiceClient::new(self.transport.clone(), self.config.clone());
+        Roles::new(service, hosted, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about policies.
+    pub fn policies(&self) -> Policies<T> {
+        let service = hosted::PolicyServiceClient::new(self.transport.clone(), self.config.clone());
+        Policies::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about users and API keys together.
+    pub fn members(&self) -> Members<T> {
+        let service = hosted::MemberServiceClient::new(self.transport.clone(), self.config.clone());
+        Members::new(service, self.endpoint.clone(), self.org.clone())
+    }
+
+    /// Calls about who has which roles and policies.
+    pub fn assignments(&self) -> Assignments<T> {
+        let service = AuthorizerServiceClient::new(self.transport.clone(), self.config.clone());
+        let roles = RoleServiceClient::new(self.transport.clone(), self.config.clone());
+        Assignments::new(
+            service,
+            roles,
+            self.groups(),
+            self.members(),
+            self.endpoint.clone(),
+            self.org.clone(),
+        )
     }
 
     /// Calls about what callers may do.

@@ -2,9 +2,14 @@
 
 mod api_key;
 mod app;
+mod assignment;
+mod group;
+mod policy;
+mod role;
 mod secret;
 mod trigger;
 mod trust;
+mod user;
 
 use clap::{Args, Subcommand};
 
@@ -21,6 +26,20 @@ pub(crate) enum Command {
     /// Stop and delete an app
     #[command(visible_alias = "apps")]
     App(Arguments),
+    /// Take a policy or a role from a user, an API key or a group; for administrators
+    // Clap's own usage would list all options of the required group in one line.
+    #[command(override_usage = "flyte delete assignment [OPTIONS]")]
+    #[command(visible_alias = "assignments", group = clap::ArgGroup::new("subject").required(true).args(crate::subject::OPTIONS))]
+    Assignment(assignment::AssignmentArguments),
+    /// Delete a group; its members lose what it gave them
+    #[command(visible_alias = "groups")]
+    Group(Arguments),
+    /// Delete a policy; all who have it lose what it gave them
+    #[command(visible_alias = "policies")]
+    Policy(Arguments),
+    /// Delete a role that nothing uses
+    #[command(visible_alias = "roles")]
+    Role(Arguments),
     /// Delete a secret
     #[command(visible_alias = "secrets", after_help = crate::command::get::secret::HELP)]
     Secret(Arguments),
@@ -30,6 +49,9 @@ pub(crate) enum Command {
     /// Delete a trust rule; its tokens stop working at once
     #[command(visible_alias = "trusts")]
     Trust(Arguments),
+    /// Delete an account; its sessions, API keys and trust rules end at once
+    #[command(visible_alias = "users")]
+    User(user::UserArguments),
 }
 
 /// The arguments of every deletion.
@@ -47,9 +69,14 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
     match command {
         Command::ApiKey(arguments) => api_key::run(&arguments, context),
         Command::App(arguments) => app::run(&arguments, context),
+        Command::Assignment(arguments) => assignment::run(arguments, context),
+        Command::Group(arguments) => group::run(&arguments, context),
+        Command::Policy(arguments) => policy::run(&arguments, context),
+        Command::Role(arguments) => role::run(&arguments, context),
         Command::Secret(arguments) => secret::run(&arguments, context),
         Command::Trigger(arguments) => trigger::run(arguments, context),
         Command::Trust(arguments) => trust::run(&arguments, context),
+        Command::User(arguments) => user::run(arguments, context),
     }
 }
 

@@ -3,19 +3,25 @@
 mod action;
 pub(crate) mod api_key;
 pub(crate) mod app;
+pub(crate) mod assignment;
 mod audit;
 mod code;
 mod condition;
 mod config;
+pub(crate) mod group;
 pub(crate) mod io;
 pub(crate) mod logs;
+mod member;
+pub(crate) mod policy;
 pub(crate) mod project;
+pub(crate) mod role;
 pub(crate) mod run;
 pub(crate) mod secret;
 mod settings;
 mod task;
 mod trigger;
 pub(crate) mod trust;
+pub(crate) mod user;
 
 use clap::Subcommand;
 
@@ -33,6 +39,9 @@ pub(crate) enum Command {
     /// Show apps, or one app in detail
     #[command(visible_alias = "apps")]
     App(app::Arguments),
+    /// Show who has which roles and policies; for administrators
+    #[command(visible_alias = "assignments", after_help = assignment::HELP)]
+    Assignment(assignment::Arguments),
     /// Show the audit log: who did what, from which address, and when; for administrators
     #[command(after_help = audit::HELP)]
     Audit(audit::Arguments),
@@ -45,14 +54,26 @@ pub(crate) enum Command {
     /// Show the configuration that commands use
     #[command(after_help = config::HELP)]
     Config,
+    /// Show groups of users, or one group in detail; for administrators
+    #[command(visible_alias = "groups")]
+    Group(group::Arguments),
     /// Show the inputs and outputs of an action
     Io(io::Arguments),
     /// Show the log of a run or of one of its actions
     #[command(visible_alias = "log")]
     Logs(logs::Arguments),
+    /// Show users and API keys together, or the members of a group; for administrators
+    #[command(visible_alias = "members")]
+    Member(member::Arguments),
+    /// Show policies, or one policy in detail; for administrators
+    #[command(visible_alias = "policies")]
+    Policy(policy::Arguments),
     /// Show projects, or one project in detail
     #[command(visible_alias = "projects")]
     Project(project::Arguments),
+    /// Show roles, or one role in detail; for administrators
+    #[command(visible_alias = "roles")]
+    Role(role::Arguments),
     /// Show runs, newest first, or one run in detail
     #[command(visible_alias = "runs")]
     Run(run::Arguments),
@@ -71,6 +92,9 @@ pub(crate) enum Command {
     /// Show trust rules, or one rule in detail; for administrators
     #[command(visible_alias = "trusts")]
     Trust(trust::Arguments),
+    /// Show accounts, or one account in detail; for administrators
+    #[command(visible_alias = "users")]
+    User(user::Arguments),
 }
 
 pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
@@ -78,18 +102,24 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Action(arguments) => action::run(arguments, context),
         Command::ApiKey(arguments) => api_key::run(arguments, context),
         Command::App(arguments) => app::run(arguments, context),
+        Command::Assignment(arguments) => assignment::run(arguments, context),
         Command::Audit(arguments) => audit::run(arguments, context),
         Command::Code(arguments) => code::run(&arguments, context),
         Command::Condition(arguments) => condition::run(arguments, context),
         Command::Config => config::run(context),
+        Command::Group(arguments) => group::run(arguments, context),
         Command::Io(arguments) => io::run(&arguments, context),
         Command::Logs(arguments) => logs::run(&arguments, context),
+        Command::Member(arguments) => member::run(arguments, context),
+        Command::Policy(arguments) => policy::run(arguments, context),
         Command::Project(arguments) => project::run(arguments, context),
+        Command::Role(arguments) => role::run(arguments, context),
         Command::Run(arguments) => run::run(arguments, context),
         Command::Secret(arguments) => secret::run(arguments, context),
         Command::Settings(arguments) => settings::run(&arguments, context),
         Command::Task(arguments) => task::run(arguments, context),
         Command::Trigger(arguments) => trigger::run(arguments, context),
         Command::Trust(arguments) => trust::run(arguments, context),
+        Command::User(arguments) => user::run(arguments, context),
     }
 }

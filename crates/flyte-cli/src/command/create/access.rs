@@ -1,7 +1,7 @@
 //! Options that limit the rights of a key or rule.
 
 use clap::{Args, ValueEnum};
-use flyte_client::Access;
+use flyte_client::{Access, Grant};
 
 /// The role of a key or rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,6 +21,25 @@ impl Role {
             Self::Contributor => "contributor",
             Self::Admin => "admin",
         }
+    }
+}
+
+/// A part of the control plane in which a role is given.
+#[derive(Args, Debug)]
+pub(crate) struct Place {
+    /// The role is for this project. By default all projects, regardless of the configuration
+    #[arg(short, long, value_name = "NAME", requires = "role")]
+    project: Option<String>,
+
+    /// The role is for this domain, for example development. By default all domains
+    #[arg(short, long, value_name = "NAME", requires = "role")]
+    domain: Option<String>,
+}
+
+impl Place {
+    /// A role there.
+    pub(crate) fn grant(self, role: String) -> Grant {
+        Grant { role, project: self.project.unwrap_or_default(), domain: self.domain.unwrap_or_default() }
     }
 }
 
