@@ -85,7 +85,7 @@ fn our_commands_keep_users_groups_roles_and_policies_and_the_published_plugin_se
     assert!(published(&["get", "user", subject]).contains("Lovelace"));
     let table = run("get user").out;
     assert!(table.contains("viewer@flytesnacks") && table.contains("admin@localhost"), "{table}");
-    assert_eq!(read("get user --email nobody@example.com"), Value::Array(Vec::new()));
+    assert_eq!(read("get user --email unknown@example.com"), Value::Array(Vec::new()));
     run("update user ada@example.com --name Countess --disable");
     assert!(read("get user ada@example.com")["disabled_at"].is_i64());
     run("update user ada@example.com --enable");

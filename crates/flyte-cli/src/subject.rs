@@ -80,7 +80,7 @@ pub(crate) fn line(grants: &[Grant]) -> String {
 }
 
 impl Who {
-    /// As the user named it; empty for nobody.
+    /// As the user named it; empty if no option is given.
     pub(crate) fn name(&self) -> &str {
         let given = [&self.user_subject, &self.creds_subject, &self.email, &self.group];
         given.into_iter().flatten().next().map_or("", String::as_str)

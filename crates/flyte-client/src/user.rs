@@ -67,7 +67,7 @@ pub struct Changes {
 /// The invitation of a new user.
 #[derive(Clone, Debug)]
 pub struct Invitation {
-    /// The address of the page that accepts it; `None` if the server has sent it by mail. Whoever has it can take the account.
+    /// The address of the page that accepts it; `None` if the server has sent it by mail. It is a secret: it opens the account.
     pub url: Option<SecretString>,
     /// The time at which it expires, Unix time in seconds.
     pub expires_at: Option<i64>,
