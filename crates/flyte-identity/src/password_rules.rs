@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_same_text_is_the_same_password() {
-        let (composed, decomposed) = ("caf\u{e9}\u{3000}noir", "cafe\u{301} noir");
+        let (composed, decomposed) = ("a\u{e9}\u{3000}noir", "ae\u{301} noir");
         let normal = |text: &str| normalize(&text.into()).expose_secret().to_owned();
         assert_eq!(normal(composed), normal(decomposed));
         assert_eq!(normal("a\tb"), "a\tb", "a control character is no space");

@@ -321,8 +321,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_the_same_however_it_is_encoded() {
         let passwords = Passwords::new(1, PasswordRules::default());
-        let (composed, decomposed) =
-            ("the caf\u{e9} by the quiet river", "the cafe\u{301} by the quiet river");
+        let (composed, decomposed) = ("the a\u{e9} by the quiet river", "the ae\u{301} by the quiet river");
         let hash = passwords.hash(decomposed.into(), PasswordOwner::default()).await.unwrap();
         for typed in [composed, decomposed] {
             assert!(passwords.verify(typed.into(), Some(hash.clone())).await.unwrap(), "{typed}");
