@@ -14,6 +14,11 @@ const SECTIONS: &[Entry] = &[
     ),
     entry("/account/password", "Password", "Change it, and sign out everywhere else"),
     entry(
+        "/account/connections",
+        "Connected accounts",
+        "The accounts at other providers with which you can sign in",
+    ),
+    entry(
         "/account/sessions",
         "Browsers, terminals and devices",
         "What you are signed in with, where, and since when",

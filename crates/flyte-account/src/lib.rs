@@ -6,6 +6,7 @@
 
 mod agent;
 mod applications;
+mod connections;
 mod index;
 mod profile;
 mod refusal;
@@ -55,6 +56,7 @@ pub fn router(account: Arc<Account>) -> Router {
         .route("/account/profile", get(profile::show).post(profile::change))
         .route("/account/sessions", get(sign_ins::show).post(sign_ins::end))
         .route("/account/applications", get(applications::show).post(applications::withdraw))
+        .route("/account/connections", get(connections::show).post(connections::remove))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(account)
 }

@@ -1,6 +1,7 @@
 //! The pages as a browser gets them, with the authorization server and the services that they call.
 
 mod applications;
+mod connections;
 mod profile;
 mod sign_ins;
 

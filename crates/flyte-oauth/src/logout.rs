@@ -24,6 +24,7 @@ use super::{
     id_token::{self, IdTokenClaims},
     parameters::{self, MAX_QUERY_BYTES, Parameters},
     redirect_uri,
+    sign_in::outside::leave,
 };
 use crate::AuthorizationServer;
 use flyte_audit::{Detail, Event, Kind};
@@ -38,7 +39,7 @@ pub(super) async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    respond(&server, &headers, query.as_deref().unwrap_or_default(), None).await
+    respond(&server, &headers, query.as_deref().unwrap_or_default(), None, false).await
 }
 
 /// Handles the confirmation form. A logout request in a form is redirected to the same request in a query, because
@@ -61,7 +62,8 @@ pub(super) async fn post(
         ));
     }
     let confirmed = form.one("decision")?.and_then(Extent::parse);
-    Ok(respond(&server, &headers, form.one("request")?.unwrap_or_default(), confirmed).await)
+    let there = form.one("provider")?.is_some();
+    Ok(respond(&server, &headers, form.one("request")?.unwrap_or_default(), confirmed, there).await)
 }
 
 /// The extent of a sign-out.
@@ -117,6 +119,7 @@ async fn respond(
     headers: &HeaderMap,
     query: &str,
     confirmed: Option<Extent>,
+    there: bool,
 ) -> Response {
     if query.len() > MAX_QUERY_BYTES {
         return bad_request("the request is too long");
@@ -140,14 +143,16 @@ async fn respond(
         let known = hint.is_some_and(|hint| hint.sid == signed_in.session.id);
         // A program that proves that the session is its own requests a complete sign-out (section 2).
         if let Some(extent) = confirmed.or(known.then_some(Extent::BrowserAndPrograms)) {
-            return end(server, &request, &signed_in, extent).await;
+            return end(server, headers, &request, &signed_in, extent, there).await;
         }
+        let provider = leave::provider_of(server, &signed_in.session.id).await?;
         Ok(flyte_pages::confirm_logout_page(
             headers,
             &LogoutView {
                 user_email: signed_in.user.email,
                 client_name: client.map(|client| client.name),
                 request: query.to_owned(),
+                provider: provider.map(|(provider, _)| provider.label().to_owned()),
                 redirect_uri: request.redirect_uri.map(ToOwned::to_owned),
             },
         ))
@@ -188,13 +193,16 @@ fn check(
     }
 }
 
-/// Ends the session, and revokes its tokens if requested.
+/// Ends the session, and revokes its tokens if requested. With `there`, the browser signs out at the provider after that.
 async fn end(
     server: &AuthorizationServer,
+    headers: &HeaderMap,
     request: &LogoutRequest<'_>,
     signed_in: &SignedIn,
     extent: Extent,
+    there: bool,
 ) -> Result<Response, StoreError> {
+    let provider = if there { leave::provider_of(server, &signed_in.session.id).await? } else { None };
     // The families come first: if a later step fails, the user is still signed in and can try again.
     let families = match extent {
         Extent::Browser => Vec::new(),
@@ -209,7 +217,18 @@ async fn end(
     let event = Event::new(Kind::SignedOut).subject(&signed_in.user.id);
     let event = event.detail(Detail::Session, &signed_in.session.id).detail(Detail::Families, families.len());
     server.audit.record(event).await;
-    let mut response = signed_out(request);
+    let left = match &provider {
+        Some(provider) => leave::leave(server, headers, provider, request.location()).await,
+        None => None,
+    };
+    let mut response = match left {
+        Some((href, set_cookie)) => {
+            let mut response = flyte_pages::continue_page(&href);
+            response.headers_mut().append(header::SET_COOKIE, set_cookie);
+            response
+        }
+        None => signed_out(request),
+    };
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)
 }

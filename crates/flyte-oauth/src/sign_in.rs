@@ -11,7 +11,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::map_response, routing::get};
+use axum::{
+    Router,
+    middleware::map_response,
+    routing::{get, post},
+};
 use flyte_pages::{security_headers, serve_asset, signed_out_page};
 
 pub use self::home::OverviewSource;
@@ -38,6 +42,8 @@ pub(crate) fn router() -> Router<Arc<AuthorizationServer>> {
             change_password::PATH,
             get(change_password::show).post(change_password::submit).layer(login::body_limit()),
         )
+        .route("/login/with/{name}/backchannel-logout", post(outside::backchannel::post))
+        .route("/login/with/{name}/signed-out", get(outside::leave::left))
         .route("/login/connect", get(outside::connect::show).post(outside::connect::submit))
         .route("/signed-out", get(async || signed_out_page()))
         .route(authority::PATH, get(authority::serve))

@@ -2,6 +2,7 @@
 //!
 //! All of them extend `account/base.html` and show a [`Frame`]. Their forms post to the address of the page.
 
+mod connections;
 mod sign_ins;
 
 use askama::Template;
@@ -13,6 +14,7 @@ use axum::{
 use super::{console::Moment, csrf, page::scripted_page};
 use flyte_model::clock::UnixTime;
 
+pub use connections::{ConnectionView, ConnectionsView, connections_page};
 pub use sign_ins::{ApplicationView, SignInView, SignInsView, applications_page, sign_ins_page};
 
 /// What all pages of the account show.

@@ -17,6 +17,8 @@ pub struct LogoutView {
     pub client_name: Option<String>,
     /// Query of the logout request. The form sends it back in the field `request`.
     pub request: String,
+    /// The name of the provider through which the user signed in, if they can sign out there too.
+    pub provider: Option<String>,
     /// `post_logout_redirect_uri`, if the client has registered it.
     pub redirect_uri: Option<String>,
 }
@@ -32,8 +34,8 @@ struct LogoutTemplate<'a> {
 #[template(path = "signed_out.html")]
 struct SignedOutTemplate {}
 
-/// The page that asks whether to sign out. Its form posts `csrf`, `request` and `decision` (`sign-out` or
-/// `sign-out-browser`) to `/oauth2/logout`.
+/// The page that asks whether to sign out. Its form posts `csrf`, `request`, `decision` (`sign-out` or
+/// `sign-out-browser`) and, if the user wants to sign out at the provider too, `provider` to `/oauth2/logout`.
 #[must_use]
 pub fn confirm_logout_page(headers: &HeaderMap, view: &LogoutView) -> Response {
     let csrf = csrf::token(headers);

@@ -17,6 +17,9 @@ const APP: &str = "/apps/sign-in?";
 /// The page that connects an account with a user of an outside provider.
 const CONNECT: &str = "/login/connect";
 
+/// The page with the connections of an account.
+const CONNECTIONS: &str = "/account/connections";
+
 /// The maximum length of a request that is kept during the sign-in, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
@@ -56,10 +59,10 @@ impl ReturnTo {
         self.0.starts_with(DEVICE)
     }
 
-    /// Whether this is the page that connects an account.
+    /// Whether this is a page that needs a recent sign-in: it connects an account, or removes a connection.
     #[must_use]
-    pub fn is_connect(&self) -> bool {
-        self.0 == CONNECT
+    pub fn needs_recent_sign_in(&self) -> bool {
+        self.0 == CONNECT || self.0.split('?').next() == Some(CONNECTIONS)
     }
 
     /// Returns a parameter of the authorization request; `None` if it is missing or repeated (RFC 6749 section 3.1).

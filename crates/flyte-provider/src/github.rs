@@ -44,6 +44,7 @@ impl Provider {
             jwks_uri: String::new(),
             sends_issuer: false,
             has_offline_access: false,
+            end_session_endpoint: None,
             auth_methods: None,
         })
     }

@@ -76,11 +76,21 @@ impl Provider {
         }
     }
 
-    /// Returns the claims of a token that the provider signed, and the algorithm.
+    /// Returns the claims of a token of no type that the provider signed, and the algorithm.
     pub(crate) async fn signed(
         &self,
         metadata: &Metadata,
         token: &str,
+    ) -> Result<(Map<String, Value>, Algorithm), ProviderError> {
+        self.signed_as(metadata, token, &["JWT"]).await
+    }
+
+    /// Returns the claims of a token of one of these types, or of none, that the provider signed, and the algorithm.
+    pub(crate) async fn signed_as(
+        &self,
+        metadata: &Metadata,
+        token: &str,
+        types: &[&str],
     ) -> Result<(Map<String, Value>, Algorithm), ProviderError> {
         if token.len() > MAX_BYTES {
             return Err(ProviderError::Wrong("the token is too long"));
@@ -91,7 +101,8 @@ impl Provider {
         if !ALGORITHMS.contains(&header.alg) {
             return Err(ProviderError::Wrong("the token is signed with an algorithm that is not accepted"));
         }
-        if header.crit.is_some() || header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        let is_of = |typ: &String| types.iter().any(|expected| typ.eq_ignore_ascii_case(expected));
+        if header.crit.is_some() || !header.typ.as_ref().is_none_or(is_of) {
             return Err(ProviderError::Wrong("the token is for another purpose"));
         }
         let source =
@@ -164,7 +175,7 @@ pub(crate) fn identifier<'a>(claims: &'a Map<String, Value>, name: &str) -> Opti
     is_good.then_some(text)
 }
 
-fn check_times(claims: &Map<String, Value>, now: UnixTime) -> Result<(), ProviderError> {
+pub(crate) fn check_times(claims: &Map<String, Value>, now: UnixTime) -> Result<(), ProviderError> {
     let time =
         |name| number(claims, name).map_err(|()| ProviderError::Wrong("a time in the token is not a number"));
     let Some(expires_at) = time("exp")? else { return Err(ProviderError::Wrong("the ID token has no exp")) };

@@ -20,6 +20,7 @@ mod error;
 mod exchange;
 mod github;
 mod id_token;
+mod logout;
 mod metadata;
 mod profile;
 mod provider;
@@ -42,6 +43,7 @@ pub use self::{
     authorization::{Attempt, Wishes},
     claims::{Groups, VerifiedEmail, clean_name, normalize_email},
     error::ProviderError,
+    logout::LogoutToken,
     profile::Profile,
     provider::{Callback, Provider},
     recheck::{Confirmed, Proof, Rechecked},

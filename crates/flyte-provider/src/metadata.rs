@@ -30,6 +30,8 @@ pub(crate) struct Metadata {
     pub(crate) sends_issuer: bool,
     /// Whether the scope `offline_access` is supported.
     pub(crate) has_offline_access: bool,
+    /// Where users sign out there (OpenID Connect RP-Initiated Logout section 2.1).
+    pub(crate) end_session_endpoint: Option<Url>,
     /// How clients authenticate; `None` if the provider does not say so.
     pub(crate) auth_methods: Option<Vec<String>>,
 }
@@ -105,6 +107,7 @@ impl Provider {
             sends_issuer: discovery.is_true("authorization_response_iss_parameter_supported"),
             has_offline_access: texts("scopes_supported")
                 .is_some_and(|scopes| scopes.iter().any(|scope| scope == "offline_access")),
+            end_session_endpoint: discovery.endpoint("end_session_endpoint")?.filter(is_safe),
             auth_methods: texts("token_endpoint_auth_methods_supported"),
         })
     }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod github;
+mod logout;
 mod recheck;
 mod requests;
 mod tokens;

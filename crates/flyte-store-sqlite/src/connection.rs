@@ -38,6 +38,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0021_account_links.sql"),
     include_str!("migrations/0022_outside_sessions.sql"),
     include_str!("migrations/0023_scim.sql"),
+    include_str!("migrations/0024_removed_connections.sql"),
 ];
 /// The migration after which stored paths of objects are rewritten.
 const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");

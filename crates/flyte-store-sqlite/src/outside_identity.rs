@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use super::{SqliteStore, already_exists, change, one, outside_session, user};
 use flyte_model::clock::UnixTime;
 use flyte_store::{
-    EmailProof, EndedSessions, OutsideIdentity, OutsideIdentityStore, RoleIn, StoreError, User,
+    EmailProof, EndedSessions, LastWay, OutsideIdentity, OutsideIdentityStore, RoleIn, StoreError, User,
 };
 
 const COLUMNS: &str = "issuer, subject, provider, user_id, email, linked_at, last_sign_in_at";
@@ -109,7 +109,8 @@ impl OutsideIdentityStore for SqliteStore {
 
     async fn link_first_outside_identity(&self, identity: &OutsideIdentity) -> Result<bool, StoreError> {
         let identity = identity.clone();
-        let has_none = "NOT EXISTS (SELECT 1 FROM outside_identities WHERE user_id = ?4)";
+        let has_none = "NOT EXISTS (SELECT 1 FROM outside_identities WHERE user_id = ?4)
+                        AND NOT EXISTS (SELECT 1 FROM removed_connections WHERE user_id = ?4 AND issuer = ?1)";
         self.write(move |connection| insert(connection, &identity, has_none)).await
     }
 
@@ -138,6 +139,7 @@ impl OutsideIdentityStore for SqliteStore {
         user_id: &str,
         issuer: &str,
         subject: &str,
+        last: LastWay,
         now: UnixTime,
     ) -> Result<Option<EndedSessions>, StoreError> {
         let key = [user_id.to_owned(), issuer.to_owned(), subject.to_owned()];
@@ -147,9 +149,18 @@ impl OutsideIdentityStore for SqliteStore {
             if one(connection, sql, [user_id, issuer, subject], |_| Ok(()))?.is_none() {
                 return Ok(None);
             }
+            if let LastWay::MustStay { passwords } = last {
+                let sql = "SELECT 1 FROM users WHERE id = ?1 AND (?2 AND password_hash IS NOT NULL OR EXISTS
+                               (SELECT 1 FROM outside_identities WHERE user_id = ?1 AND (issuer, subject) != (?3, ?4)))";
+                if one(connection, sql, params![user_id, passwords, issuer, subject], |_| Ok(()))?.is_none() {
+                    return Err(StoreError::InUse { kind: "outside identity", id: subject.clone() }.into());
+                }
+            }
             let ended = outside_session::end_all_of_identity(connection, issuer, subject, now)?;
             let sql = "DELETE FROM outside_identities WHERE issuer = ?1 AND subject = ?2";
             change(connection, sql, [issuer, subject])?;
+            let sql = "INSERT OR IGNORE INTO removed_connections (user_id, issuer) VALUES (?1, ?2)";
+            change(connection, sql, [user_id, issuer])?;
             Ok(Some(ended))
         })
         .await

@@ -214,6 +214,7 @@ macro_rules! contract {
                 an_account_of_an_identity_is_created_with_it_or_not_at_all,
                 a_proof_is_for_one_address,
                 only_the_first_identity_is_connected_without_its_user,
+                the_last_way_to_sign_in_stays,
             ],
             outside_session: [
                 exactly_the_sessions_that_ended_at_the_provider_end,

@@ -60,7 +60,7 @@ pub use grant::{
     RefreshToken, RevokedBy,
 };
 pub use group::{Group, GroupOrigin, GroupQuery, GroupStore, MemberQuery, ProviderGroup};
-pub use outside_identity::{EmailProof, OutsideIdentity, OutsideIdentityStore};
+pub use outside_identity::{EmailProof, LastWay, OutsideIdentity, OutsideIdentityStore};
 pub use outside_session::{
     EndedAtProvider, EndedSessions, OutsideSession, OutsideSessionStore, ProviderGrant,
 };

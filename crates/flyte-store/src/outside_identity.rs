@@ -27,6 +27,18 @@ pub struct OutsideIdentity {
     pub last_sign_in_at: Option<UnixTime>,
 }
 
+/// Whether the last way to sign in to an account may be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastWay {
+    /// It may, for example by an operator.
+    MayGo,
+    /// It must stay.
+    MustStay {
+        /// Whether a password is a way to sign in.
+        passwords: bool,
+    },
+}
+
 /// A proof that the user of an account controls its e-mail address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailProof {
@@ -52,7 +64,8 @@ pub trait OutsideIdentityStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the identity is connected already, to any account.
     async fn link_outside_identity(&self, identity: &OutsideIdentity) -> Result<bool, StoreError>;
-    /// Connects an identity to an account that has none yet. Returns `false` if it has one, does not exist or is disabled.
+    /// Connects an identity to an account that has none yet. Returns `false` if it has one, had one of this issuer that was removed,
+    /// does not exist or is disabled.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the identity is connected already, to any account.
@@ -70,12 +83,17 @@ pub trait OutsideIdentityStore: Send + Sync + 'static {
         identity: &OutsideIdentity,
         vouches: bool,
     ) -> Result<(), StoreError>;
-    /// Disconnects an identity, and ends the sessions that began with it. Returns `None` if it does not belong to the account.
+    /// Disconnects an identity, and ends the sessions that began with it. Afterwards, the account is connected to a user of the
+    /// issuer only by its own user. Returns `None` if the identity does not belong to the account.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if it is the last way to sign in to the account, which must stay.
     async fn unlink_outside_identity(
         &self,
         user_id: &str,
         issuer: &str,
         subject: &str,
+        last: LastWay,
         now: UnixTime,
     ) -> Result<Option<EndedSessions>, StoreError>;
     /// Records a sign-in: its provider, the address that the provider has now, and the time.

@@ -1,13 +1,16 @@
 //! Sign-in through an outside provider (flyte-provider): the way there, and what is remembered until the browser comes back.
 //!
 //! `start` sends the browser to the provider, `callback` takes it back, `account` finds or creates the account, `connect`
-//! connects an account whose user signs in here first, and `recheck` asks the provider again later.
+//! connects an account whose user signs in here first, `recheck` asks the provider again later,
+//! `leave` signs out there, and `backchannel` receives the provider's sign-outs.
 
 mod account;
+pub(super) mod backchannel;
 pub(super) mod callback;
 pub(super) mod connect;
 mod failure;
 pub(super) mod invitation;
+pub(crate) mod leave;
 pub(crate) mod recheck;
 
 use std::{net::IpAddr, sync::Arc};
@@ -43,6 +46,8 @@ pub struct OutsideSignIns {
     begun: Attempts<Begun>,
     /// Users of providers without an account, by the browser's cookie.
     unconnected: Attempts<Unconnected>,
+    /// Browsers that sign out at a provider, by `state`, and where they continue.
+    leaving: Attempts<Option<String>>,
 }
 
 /// A sign-in that has begun.
@@ -50,6 +55,8 @@ pub struct OutsideSignIns {
 struct Begun {
     attempt: Attempt,
     return_to: Option<ReturnTo>,
+    /// Whether the user is signed in and wants to connect an identity, not to sign in.
+    connects: bool,
 }
 
 /// A user of a provider who has signed in there, but has no account here.
@@ -63,8 +70,12 @@ impl OutsideSignIns {
     /// Creates the state for these providers.
     #[must_use]
     pub fn new(providers: Providers, clock: &Clock) -> Self {
-        let (begun, unconnected) = (Attempts::new(clock.clone()), Attempts::new(clock.clone()));
-        Self { providers, begun, unconnected }
+        Self {
+            providers,
+            begun: Attempts::new(clock.clone()),
+            unconnected: Attempts::new(clock.clone()),
+            leaving: Attempts::new(clock.clone()),
+        }
     }
 
     /// Returns the buttons of the sign-in page.
@@ -92,6 +103,7 @@ pub(super) struct StartQuery {
     #[serde(default)]
     return_to: String,
     another_account: Option<String>,
+    connect: Option<String>,
 }
 
 /// `GET /login/with/{name}`: sends the browser to the provider.
@@ -114,12 +126,17 @@ pub(super) async fn start(
     }
     let query = query.ok().map(|Query(query)| query);
     let another_account = query.as_ref().is_some_and(|query| query.another_account.is_some());
+    let connects = query.as_ref().is_some_and(|query| query.connect.is_some());
     let return_to = query.and_then(|query| ReturnTo::parse(&query.return_to));
-    let wishes = wishes(return_to.as_ref(), another_account);
+    let mut wishes = wishes(return_to.as_ref(), another_account);
+    if connects {
+        // What must be recent is the sign-in here.
+        wishes.max_age = None;
+    }
     match provider.begin(&wishes).await {
         Ok((url, state, attempt)) => {
             let Some((secret, set_cookie)) = browser(&headers) else { return no_random_numbers() };
-            let begun = Begun { attempt, return_to };
+            let begun = Begun { attempt, return_to, connects };
             server.outside.begun.put(state.as_bytes(), secret.as_ref(), address, begun);
             let mut response = see_other(url.as_str());
             response.headers_mut().append(header::SET_COOKIE, set_cookie);
@@ -137,7 +154,7 @@ fn wishes(return_to: Option<&ReturnTo>, another_account: bool) -> Wishes {
     // The page that connects an account needs a fresh proof, and so does a request that was not content with a session.
     let fresh = prompts("login")
         || parameter("flyte_sign_in").is_some()
-        || return_to.is_some_and(ReturnTo::is_connect);
+        || return_to.is_some_and(ReturnTo::needs_recent_sign_in);
     let max_age = parameter("max_age").and_then(|age| age.parse().ok()).filter(|age: &i64| *age >= 0);
     Wishes {
         login_hint: parameter("login_hint")

@@ -31,6 +31,20 @@ pub enum UserAction {
     Grant(RoleOfUser),
     /// Take a role from an account.
     Revoke(RoleOfUser),
+    /// List the users of outside providers that are connected to an account.
+    Connections {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// Remove the connection of an account to a user of an outside provider.
+    Disconnect {
+        /// Its e-mail address.
+        email: String,
+        /// The issuer of the provider.
+        issuer: String,
+        /// The identifier of the user there.
+        subject: String,
+    },
     /// List the roles of an account.
     Roles {
         /// Its e-mail address.
@@ -171,6 +185,23 @@ pub(super) fn definition() -> Command {
                 .arg(role())
                 .args(place()),
         )
+        .subcommand(
+            Command::new("connections")
+                .about("List the users of sign-in providers that are connected to an account")
+                .arg(email()),
+        )
+        .subcommand(
+            Command::new("disconnect")
+                .about("Remove the connection of an account to a user of a sign-in provider")
+                .long_about(
+                    "Remove the connection of an account to a user of a sign-in provider, and immediately end the browser sessions \
+                     and tokens that began with it. `connections` lists issuers and subjects. The account stays, also if nothing \
+                     is left to sign in with: its user can be invited again, or gets a new password.",
+                )
+                .arg(email())
+                .arg(Arg::new("issuer").value_name("ISSUER").required(true).help("Issuer of the provider"))
+                .arg(Arg::new("subject").value_name("SUBJECT").required(true).help("Identifier of the user there")),
+        )
         .subcommand(Command::new("roles").about("List the roles of an account").arg(email()))
         .subcommand(
             Command::new("enable")
@@ -212,6 +243,12 @@ impl UserAction {
             Some(("disable", matches)) => Self::Disable { email: email(matches) },
             Some(("grant", matches)) => Self::Grant(role_of_user(matches)),
             Some(("revoke", matches)) => Self::Revoke(role_of_user(matches)),
+            Some(("connections", matches)) => Self::Connections { email: email(matches) },
+            Some(("disconnect", matches)) => Self::Disconnect {
+                email: email(matches),
+                issuer: text(matches, "issuer").unwrap_or_default(),
+                subject: text(matches, "subject").unwrap_or_default(),
+            },
             Some(("roles", matches)) => Self::Roles { email: email(matches) },
             Some(("enable", matches)) => Self::Enable { email: email(matches) },
             _ => Self::List,

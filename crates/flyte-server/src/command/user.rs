@@ -1,5 +1,6 @@
 //! `flyte-server user`: accounts, also while the server runs.
 
+mod connections;
 mod links;
 mod roles;
 
@@ -31,6 +32,11 @@ pub(super) enum UserError {
     /// Not an e-mail address.
     #[error("{0:?} cannot be used for an account: {1}")]
     Email(String, String),
+    /// The account is not connected to this user.
+    #[error(
+        "{0} is not connected to this user; list the connections with: flyte-server user connections {0}"
+    )]
+    NoConnection(String),
     /// There is no such role.
     #[error("role {0:?} does not exist: use viewer, contributor or admin, or create it first")]
     NoRole(String),
@@ -83,6 +89,10 @@ pub(super) async fn run(config: &Config, action: UserAction) -> Result<String, U
         UserAction::Links => links::list(&store).await,
         UserAction::Grant(wanted) => roles::grant(config, &store, &wanted).await,
         UserAction::Revoke(wanted) => roles::revoke(&store, &wanted).await,
+        UserAction::Connections { email } => connections::list(&store, &email).await,
+        UserAction::Disconnect { email, issuer, subject } => {
+            connections::remove(&store, &email, &issuer, &subject).await
+        }
         UserAction::Roles { email } => roles::list(&store, &email).await,
         UserAction::Disable { email } => {
             let user = find(&store, &email).await?;

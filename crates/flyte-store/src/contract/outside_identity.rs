@@ -1,7 +1,7 @@
 //! Users of outside providers, and proofs of e-mail addresses.
 
 use super::{Backend, NOW, user};
-use crate::{EmailProof, OutsideIdentity, RoleIn, StoreError, User};
+use crate::{EmailProof, LastWay, OutsideIdentity, RoleIn, StoreError, User};
 use flyte_model::Role;
 
 pub(super) fn identity(subject: &str, user: &str) -> OutsideIdentity {
@@ -46,7 +46,11 @@ pub async fn issuer_and_subject_identify(store: Backend) {
     assert_eq!(found("https://id.example", "1").await, Some(noted));
 
     let unlink = async |user: &str| {
-        store.unlink_outside_identity(user, "https://id.example", "1", NOW).await.unwrap().is_some()
+        store
+            .unlink_outside_identity(user, "https://id.example", "1", LastWay::MayGo, NOW)
+            .await
+            .unwrap()
+            .is_some()
     };
     assert!(!unlink("id-bob").await);
     assert!(unlink("id-ada").await);
@@ -116,4 +120,28 @@ pub async fn only_the_first_identity_is_connected_without_its_user(store: Backen
         assert!(!store.link_first_outside_identity(&second).await.unwrap());
     }
     assert!(store.link_outside_identity(&elsewhere).await.unwrap(), "the user connects it");
+}
+
+pub async fn the_last_way_to_sign_in_stays(store: Backend) {
+    store.create_user(&User { password_hash: None, ..user("ada") }).await.unwrap();
+    store.create_user(&user("bob")).await.unwrap();
+    for (subject, name) in [("1", "ada"), ("2", "ada"), ("3", "bob")] {
+        assert!(store.link_outside_identity(&identity(subject, name)).await.unwrap());
+    }
+    let remove = async |name: &str, subject: &str, passwords| {
+        let (id, last) = (format!("id-{name}"), LastWay::MustStay { passwords });
+        store.unlink_outside_identity(&id, "https://id.example", subject, last, NOW).await
+    };
+    assert!(remove("ada", "1", true).await.unwrap().is_some());
+    for (name, subject, passwords) in [("ada", "2", true), ("bob", "3", false)] {
+        let error = remove(name, subject, passwords).await.unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{name}: {error}");
+    }
+    assert!(remove("bob", "3", true).await.unwrap().is_some(), "a password is left");
+    assert!(remove("ada", "3", true).await.unwrap().is_none(), "of nobody");
+    // What was removed is not connected by an address again.
+    assert!(!store.link_first_outside_identity(&identity("4", "bob")).await.unwrap());
+    let elsewhere = OutsideIdentity { issuer: "https://b.example".to_owned(), ..identity("4", "bob") };
+    assert!(store.link_first_outside_identity(&elsewhere).await.unwrap(), "another issuer");
+    assert!(store.link_outside_identity(&identity("4", "bob")).await.unwrap(), "by the user");
 }

@@ -179,7 +179,11 @@ pub async fn what_is_no_longer_in_use_is_deleted(store: Backend) {
     assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 2, "the session and the grant");
     assert_eq!(store.outside_session("session-d").await.unwrap(), None);
     // Both go with the identity.
-    let ended = store.unlink_outside_identity("id-ada", ISSUER, "1", NOW).await.unwrap().unwrap();
+    let ended = store
+        .unlink_outside_identity("id-ada", ISSUER, "1", crate::LastWay::MayGo, NOW)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(ended.sessions.len(), 2, "and with its sessions");
     assert_eq!(left(&store).await, "c");
     assert_eq!(store.outside_session("session-a").await.unwrap(), None);

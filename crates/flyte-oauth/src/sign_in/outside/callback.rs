@@ -22,7 +22,7 @@ use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::cookie;
 use flyte_model::ClientAddr;
 use flyte_pages::{ReturnTo, continue_page, internal_error_page};
-use flyte_provider::{Callback, Confirmed, Provider, rules};
+use flyte_provider::{Callback, Confirmed, Profile, Provider, rules};
 use flyte_store::{StoreError, User};
 
 /// How old a sign-in counts as if the provider does not say when it was, in seconds. It is too old for everything that takes a
@@ -65,7 +65,7 @@ pub(in crate::sign_in) async fn get(
         let browser = cookie::read(&headers, COOKIE)?;
         server.outside.begun.take(answer.state.as_bytes(), browser.as_ref())
     });
-    let Some((answer, Begun { attempt, return_to })) = answer.zip(begun) else {
+    let Some((answer, Begun { attempt, return_to, connects })) = answer.zip(begun) else {
         let event = Event::new(Kind::SignInRefused).from(address).detail(Detail::Reason, "state");
         server.audit.record(event.detail(Detail::Provider, provider.name())).await;
         return failure::not_begun(&server);
@@ -92,7 +92,12 @@ pub(in crate::sign_in) async fn get(
     // A largest age says nothing about this sign-in but that it is not older. The visitor chooses it.
     let was_demanded = attempt.max_age == Some(0);
     let visit = Visit { server: &server, provider, headers: &headers, address, return_to };
-    match visit.enter(confirmed, was_demanded).await {
+    let outcome = if connects {
+        visit.connect(confirmed.profile).await
+    } else {
+        visit.enter(confirmed, was_demanded).await
+    };
+    match outcome {
         Ok(response) => response,
         Err(error) => internal_error_page(&error),
     }
@@ -132,6 +137,29 @@ impl Visit<'_> {
                 Ok(page)
             }
         }
+    }
+
+    /// Leads to the page that connects the user of the provider with the account that is signed in.
+    async fn connect(&self, profile: Profile) -> Result<Response, StoreError> {
+        let href = self.return_to.map_or_else(|| "/".to_owned(), ToString::to_string);
+        if let Some(known) = self.server.store.outside_identity(&profile.issuer, &profile.subject).await? {
+            let signed_in = self.server.sessions.current(self.headers).await?;
+            if signed_in.is_some_and(|signed_in| signed_in.user.id == known.user_id) {
+                return Ok(continue_page(&href));
+            }
+            failure::record(self.server, &profile, "connected to another account", self.address).await;
+            return Ok(failure::connected_elsewhere(self.server, self.provider, &href));
+        }
+        if let Some(browser) = cookie::read(self.headers, COOKIE) {
+            let unconnected = Unconnected { profile, return_to: self.return_to.cloned() };
+            self.server.outside.unconnected.put(
+                browser.as_ref(),
+                browser.as_ref(),
+                self.address,
+                unconnected,
+            );
+        }
+        Ok(continue_page("/login/connect"))
     }
 
     async fn sign_in(

@@ -115,6 +115,16 @@ pub(super) fn with_identity(event: Event, identity: &OutsideIdentity) -> Event {
         .detail(Detail::ForeignSubject, &identity.subject)
 }
 
+/// The page for a user of a provider who is connected to another account than the one that is signed in.
+pub(super) fn connected_elsewhere(server: &AuthorizationServer, provider: &Provider, href: &str) -> Response {
+    let detail = format!(
+        "This {} account is connected to another account here. Nothing was changed.",
+        provider.label()
+    );
+    let links = [ProviderLink { label: "Back".to_owned(), href: href.to_owned() }];
+    failed(server, StatusCode::CONFLICT, "It is connected already", &detail, &links)
+}
+
 /// The page for an account that is disabled.
 pub(super) fn disabled(
     server: &AuthorizationServer,

@@ -61,6 +61,11 @@ fn reveal(
     Some(std::str::from_utf8(&revealed).ok()?.into())
 }
 
+/// Returns the ID token of the sign-in that began a session.
+pub(super) fn id_token(server: &AuthorizationServer, session: &OutsideSession) -> Option<SecretString> {
+    reveal(server, ID_TOKEN, (&session.issuer, &session.subject), session.hidden_id_token.as_deref()?)
+}
+
 /// Notes that a session began with this sign-in, and keeps what is needed to ask the provider again.
 pub(super) async fn begin(
     server: &AuthorizationServer,

@@ -58,6 +58,7 @@ fn logout_view() -> LogoutView {
         user_email: "ada@example.com".to_owned(),
         client_name: Some("App".to_owned()),
         request: "client_id=other".to_owned(),
+        provider: None,
         redirect_uri: Some("com.example.app:/bye".to_owned()),
     }
 }

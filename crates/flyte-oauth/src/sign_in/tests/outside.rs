@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod invitations;
+mod logout;
 mod recheck;
 
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What one provider says about an address, and another provider.
 
 use flyte_settings::LinkRule;
-use flyte_store::EmailProof;
+use flyte_store::{EmailProof, LastWay};
 
 use super::*;
 
@@ -46,8 +46,9 @@ async fn the_word_of_one_provider_opens_no_account_to_another() {
         let claims = json!({"email": IDA, "sub": "eve"});
         assert_eq!(sign_in_at_other(&world, &other, claims.clone()).await, None, "{rule:?}");
         // Also if the user of the first provider is disconnected, which leaves its word.
+        let (store, issuer) = (world.store(), &world.remote.url);
         let unlinked =
-            world.store().unlink_outside_identity(&ida.id, &world.remote.url, "u1", NOW).await.unwrap();
+            store.unlink_outside_identity(&ida.id, issuer, "u1", LastWay::MayGo, NOW).await.unwrap();
         assert!(unlinked.is_some());
         assert_eq!(sign_in_at_other(&world, &other, claims.clone()).await, None, "{rule:?}");
         // The user's own proof to this server counts for every provider that the administrator trusts.
