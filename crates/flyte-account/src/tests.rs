@@ -73,6 +73,9 @@ impl Server {
             access: Arc::clone(&parts.access),
             storage,
             passwords: Passwords::new(1, PasswordRules::default()),
+            keys: Arc::clone(&parts.keys),
+            providers: oauth.outside.providers.clone(),
+            settings: Vec::new(),
         });
         let services = flyte_administration::register(&administration, connectrpc::Router::new());
         let services = Services::new(&entrance, services);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use connectrpc::{Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteauth::{
     CreatePasswordLinkRequest, CreatePasswordLinkResponse, CreateUserRequest, CreateUserResponse,
-    DeleteAccountLinkRequest, DeleteAccountLinkResponse, GetUserRequest, GetUserResponse, InviteUserRequest,
+    DeleteAccountLinkRequest, DeleteAccountLinkResponse, EndUserSessionsRequest, EndUserSessionsResponse,
+    GetUserActivityRequest, GetUserActivityResponse, GetUserRequest, GetUserResponse, InviteUserRequest,
     InviteUserResponse, ListAccountLinksRequest, ListAccountLinksResponse, ListUsersRequest,
     ListUsersResponse, UpdateUserRequest, UpdateUserResponse, UserService,
 };
@@ -13,6 +14,7 @@ use flyte_idl::flyteauth::{
 use super::directory::{Invitation, NewPerson, granted, link_message};
 use buffa::MessageField;
 use flyte_rpc::invalid;
+use flyte_store::UserQuery;
 use secrecy::ExposeSecret as _;
 
 use crate::{Administration, directory::Directory};
@@ -76,13 +78,39 @@ impl UserService for Service {
         })
     }
 
+    async fn get_user_activity<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, GetUserActivityRequest>,
+    ) -> ServiceResult<impl Encodable<GetUserActivityResponse> + Send + use<'a>> {
+        let user = self.directory.person("user", &request.to_owned_message().user).await?;
+        Response::ok(self.directory.activity(&user).await?)
+    }
+
+    async fn end_user_sessions<'a>(
+        &'a self,
+        context: RequestContext,
+        request: ServiceRequest<'_, EndUserSessionsRequest>,
+    ) -> ServiceResult<impl Encodable<EndUserSessionsResponse> + Send + use<'a>> {
+        let user = self.directory.person("user", &request.to_owned_message().user).await?;
+        self.directory.end_sessions(&context, &user).await?;
+        Response::ok(EndUserSessionsResponse::default())
+    }
+
     async fn list_users<'a>(
         &'a self,
         _: RequestContext,
         request: ServiceRequest<'_, ListUsersRequest>,
     ) -> ServiceResult<impl Encodable<ListUsersResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
-        let (found, token) = self.directory.people(request.limit, request.token).await?;
+        let query = UserQuery {
+            limit: request.limit,
+            page_token: request.token,
+            text: request.query,
+            enabled: request.enabled,
+            role: request.role,
+        };
+        let (found, token) = self.directory.search(query).await?;
         let mut users = Vec::with_capacity(found.len());
         for user in found {
             users.push(self.directory.own_person(user).await?);

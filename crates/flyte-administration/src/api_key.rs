@@ -102,7 +102,8 @@ impl ApiKeyService for Service {
         request: ServiceRequest<'_, ListApiKeysRequest>,
     ) -> ServiceResult<impl Encodable<ListApiKeysResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
-        let (keys, token) = self.keys.list(&context, request.limit, request.token).await?;
+        let created_by = Some(request.created_by).filter(|subject| !subject.is_empty());
+        let (keys, token) = self.keys.list(&context, request.limit, request.token, created_by).await?;
         let mut creators = Creators::new(&self.state);
         let mut api_keys = Vec::with_capacity(keys.len());
         for key in keys {

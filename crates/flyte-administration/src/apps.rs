@@ -166,7 +166,7 @@ impl AppsService for Service {
         if page.sort_by.as_option().is_some() || !page.sort_by_fields.is_empty() {
             return Err(invalid("request.sort_by", "is not supported: the newest keys come first"));
         }
-        let (keys, token) = self.keys.list(&context, page.limit, page.token).await?;
+        let (keys, token) = self.keys.list(&context, page.limit, page.token, None).await?;
         let apps = keys.into_iter().map(|key| self.message(key, None)).collect();
         Response::ok(ListAppsResponse { apps, token, ..ListAppsResponse::default() })
     }

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use buffa::MessageField;
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
-use flyte_idl::flyteauth::{AuditService, Event, ListEventsRequest, ListEventsResponse};
+use flyte_idl::flyteauth::{
+    AuditService, Event, GetEventRequest, GetEventResponse, ListEventsRequest, ListEventsResponse,
+};
 
 use crate::Administration;
-use flyte_rpc::store_error;
+use flyte_audit::Kind;
+use flyte_rpc::{invalid, store_error};
 use flyte_store::{AuditQuery, StoredAuditRecord};
 
 /// The default page size.
@@ -49,7 +53,23 @@ impl AuditService for Service {
         request: ServiceRequest<'_, ListEventsRequest>,
     ) -> ServiceResult<impl Encodable<ListEventsResponse> + Send + use<'a>> {
         let request = request.to_owned_message();
+        let suspicious = || {
+            Kind::ALL
+                .iter()
+                .filter(|kind| kind.is_suspicious())
+                .map(|kind| kind.as_str().to_owned())
+                .collect()
+        };
+        let (only, except) = match request.result.as_str() {
+            "" => (Vec::new(), Vec::new()),
+            "refused" => (suspicious(), Vec::new()),
+            "done" => (Vec::new(), suspicious()),
+            _ => return Err(invalid("result", "is not one of refused, done")),
+        };
         let query = flyte_audit::check_query(AuditQuery {
+            id: None,
+            only,
+            except,
             limit: match request.limit {
                 0 => DEFAULT_PAGE,
                 limit => limit.min(MAX_PAGE),
@@ -71,5 +91,18 @@ impl AuditService for Service {
         let (events, token) = self.state.store.list_audit_records(&query).await.map_err(store_error)?;
         let events = events.into_iter().map(message).collect();
         Response::ok(ListEventsResponse { events, token, ..ListEventsResponse::default() })
+    }
+
+    async fn get_event<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, GetEventRequest>,
+    ) -> ServiceResult<impl Encodable<GetEventResponse> + Send + use<'a>> {
+        let id = request.to_owned_message().id;
+        let query = AuditQuery { id: Some(id), limit: 1, ..AuditQuery::default() };
+        let (events, _) = self.state.store.list_audit_records(&query).await.map_err(store_error)?;
+        let event = events.into_iter().next().map(message);
+        let event = event.ok_or_else(|| ConnectError::not_found(format!("there is no event {id}")))?;
+        Response::ok(GetEventResponse { event: MessageField::some(event), ..GetEventResponse::default() })
     }
 }

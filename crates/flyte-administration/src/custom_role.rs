@@ -5,17 +5,18 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult};
 use flyte_idl::flyteauth::{
     CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, DeleteRoleResponse, GetRoleRequest,
-    GetRoleResponse, GrantRoleRequest, GrantRoleResponse, ListRolesRequest, ListRolesResponse,
-    RevokeRoleRequest, RevokeRoleResponse, RoleService, UpdateRoleRequest, UpdateRoleResponse,
+    GetRoleResponse, Grant, GrantRoleRequest, GrantRoleResponse, ListRoleHoldersRequest,
+    ListRoleHoldersResponse, ListRolesRequest, ListRolesResponse, RevokeRoleRequest, RevokeRoleResponse,
+    RoleHolder, RoleService, UpdateRoleRequest, UpdateRoleResponse,
 };
 
 use buffa::MessageField;
 use flyte_idl::flyteauth::Role;
-use flyte_policy::{Permission, Permissions, UnknownPermission, builtin};
-use flyte_rpc::invalid;
-use flyte_store::CustomRole;
+use flyte_policy::{Binding, Permission, Permissions, SubjectKind, UnknownPermission, builtin};
+use flyte_rpc::{invalid, store_error};
+use flyte_store::{CustomRole, RoleHolderQuery};
 
-use super::directory::granted;
+use super::directory::{granted, page};
 use crate::{Administration, directory::Directory};
 
 pub(super) struct Service {
@@ -45,6 +46,28 @@ fn message(role: CustomRole) -> Role {
         description: role.description,
         created_at: role.created_at,
         ..Role::default()
+    }
+}
+
+fn holder(holder: flyte_store::RoleHolder) -> RoleHolder {
+    let Binding { subject, role, limit } = holder.binding;
+    RoleHolder {
+        kind: match subject.kind {
+            SubjectKind::User => "user",
+            SubjectKind::Group => "group",
+            SubjectKind::Application => "application",
+            SubjectKind::Policy => "policy",
+        }
+        .to_owned(),
+        id: subject.id,
+        name: holder.name,
+        grant: MessageField::some(Grant {
+            role,
+            project: limit.project.unwrap_or_default(),
+            domain: limit.domain.unwrap_or_default(),
+            ..Grant::default()
+        }),
+        ..RoleHolder::default()
     }
 }
 
@@ -109,6 +132,21 @@ impl RoleService for Service {
             role: MessageField::some(message(role)),
             ..UpdateRoleResponse::default()
         })
+    }
+
+    async fn list_role_holders<'a>(
+        &'a self,
+        _: RequestContext,
+        request: ServiceRequest<'_, ListRoleHoldersRequest>,
+    ) -> ServiceResult<impl Encodable<ListRoleHoldersResponse> + Send + use<'a>> {
+        let request = request.to_owned_message();
+        let role = self.directory.role("role", &request.role).await?;
+        let query =
+            RoleHolderQuery { role: role.name, limit: page(request.limit), page_token: request.token };
+        let store = &self.directory.state.store;
+        let (holders, token) = store.list_role_holders(&query).await.map_err(store_error)?;
+        let holders = holders.into_iter().map(holder).collect();
+        Response::ok(ListRoleHoldersResponse { holders, token, ..ListRoleHoldersResponse::default() })
     }
 
     async fn delete_role<'a>(

@@ -3,6 +3,7 @@
 //! Whether a caller may use a service at all is decided by the door. What is decided here is where: a caller gives others
 //! nothing that it does not have, and one who manages permissions in some projects changes nothing elsewhere.
 
+mod activity;
 mod assignments;
 mod groups;
 mod links;

@@ -237,10 +237,17 @@ impl Keys {
         context: &RequestContext,
         limit: u32,
         token: String,
+        created_by: Option<String>,
     ) -> Result<(Vec<ApiKey>, String), ConnectError> {
         let caller = caller(context)?;
+        let own = (!policy::sees_all_api_keys(caller)).then(|| caller.subject.clone());
+        if let (Some(own), Some(wanted)) = (&own, &created_by)
+            && own != wanted
+        {
+            return Ok((Vec::new(), String::new()));
+        }
         let query = ApiKeyQuery {
-            created_by: (!policy::sees_all_api_keys(caller)).then(|| caller.subject.clone()),
+            created_by: created_by.or(own),
             limit: match limit {
                 0 => DEFAULT_PAGE,
                 limit => limit.min(MAX_PAGE),

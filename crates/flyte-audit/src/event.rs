@@ -82,6 +82,8 @@ names! {
         UserCreated = "user_created",
         /// An account was disabled, and all its sign-ins ended.
         UserDisabled = "user_disabled",
+        /// All sign-ins of an account ended: its browser sessions and command-line logins.
+        UserSessionsEnded = "user_sessions_ended",
         /// An account was enabled again.
         UserEnabled = "user_enabled",
         /// A user, a group or an API key was given a role.
@@ -221,6 +223,7 @@ impl Kind {
             | Self::IdentityUnlinked
             | Self::UserCreated
             | Self::UserDisabled
+            | Self::UserSessionsEnded
             | Self::UserEnabled
             | Self::RoleGranted
             | Self::RoleRevoked

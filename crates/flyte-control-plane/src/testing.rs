@@ -97,6 +97,9 @@ pub(crate) fn services(plane: &Arc<ControlPlane>, server: &Arc<AuthorizationServ
         access: Arc::clone(&plane.access),
         storage: storage.clone(),
         passwords: flyte_identity::Passwords::new(1, flyte_identity::PasswordRules::default()),
+        keys: Arc::clone(&plane.keys),
+        providers: server.outside.providers.clone(),
+        settings: Vec::new(),
     });
     let services = flyte_administration::register(&administration, services);
     let entrance = Arc::new(Entrance {

@@ -28,6 +28,23 @@ impl KeySet {
         self.0.iter().any(|key| kid.is_none() || key.common.key_id.as_deref() == kid)
     }
 
+    /// The identifiers (`kid`) of the keys that have one.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|key| key.common.key_id.as_deref())
+    }
+
+    /// The number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the claims of a token that one of these keys signed.
     ///
     /// # Errors

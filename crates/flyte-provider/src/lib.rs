@@ -26,6 +26,7 @@ mod profile;
 mod provider;
 mod recheck;
 pub mod rules;
+mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -47,10 +48,11 @@ pub use self::{
     profile::Profile,
     provider::{Callback, Provider},
     recheck::{Confirmed, Proof, Rechecked},
+    state::ProviderState,
 };
 
 /// The providers of the settings.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Providers(Vec<Arc<Provider>>);
 
 impl Providers {

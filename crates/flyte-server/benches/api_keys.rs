@@ -76,7 +76,7 @@ fn bench(criterion: &mut Criterion) {
         ("tls.mode", "off".to_owned()),
     ]);
     let config = load(&Flags { file: None, settings }, &Environment::from([])).unwrap().config;
-    let prepared = runtime.block_on(bootstrap::prepare(config, Clock::default())).unwrap();
+    let prepared = runtime.block_on(bootstrap::prepare(config, Vec::new(), Clock::default())).unwrap();
     let app = Arc::clone(&prepared.app);
     let router = router(Arc::clone(&app), Readiness::default());
     let secret = api_key_secret::generate().unwrap();

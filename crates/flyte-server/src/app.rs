@@ -20,7 +20,7 @@ use flyte_objects::Objects;
 use flyte_rpc::Entrance;
 use flyte_runner_local::LocalRunner;
 use flyte_runs::{AppHost, RunIdentities, Runner, Runs};
-use flyte_settings::{Config, UpstreamConfig};
+use flyte_settings::{Config, ShownSetting, UpstreamConfig};
 use flyte_store::{Store, StoreError};
 
 /// The parts of the running server.
@@ -101,6 +101,8 @@ pub struct Parts {
     pub administrative: Passwords,
     /// Whose services the server offers.
     pub serves: Serves,
+    /// The settings with their sources, for administrators.
+    pub settings: Vec<ShownSetting>,
 }
 
 /// Whose services the server offers.
@@ -153,8 +155,10 @@ impl App {
             outside,
             passwords,
             administrative,
-            ..
+            settings,
+            serves: _,
         } = parts;
+        let providers = outside.providers.clone();
         let authorization_server = Arc::new(AuthorizationServer {
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -184,6 +188,9 @@ impl App {
             access: Arc::clone(&access),
             storage,
             passwords: administrative,
+            keys: Arc::clone(&keys),
+            providers,
+            settings,
         });
         Self {
             config,

@@ -38,7 +38,7 @@ use flyte_oauth::{OutsideSignIns, token::REGISTRABLE_GRANTS};
 use flyte_objects::{Objects, ObjectsError};
 use flyte_provider::Providers;
 use flyte_secrets::write_atomically;
-use flyte_settings::{Config, PublicClientConfig};
+use flyte_settings::{Config, PublicClientConfig, ShownSetting};
 use flyte_store::{Client, ClientKind, Project, ProjectState, Store, StoreError, User};
 use flyte_store_sqlite::SqliteStore;
 
@@ -126,7 +126,11 @@ pub struct Prepared {
 ///
 /// # Errors
 /// [`BootstrapError`]. The next start finds what was created so far.
-pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, BootstrapError> {
+pub async fn prepare(
+    config: Config,
+    settings: Vec<ShownSetting>,
+    clock: Clock,
+) -> Result<Prepared, BootstrapError> {
     let data_dir = DataDir::open(&config.data_dir)?;
     let now = clock.now();
     let tls = Tls::open(&config, &data_dir, now)?;
@@ -176,6 +180,7 @@ pub async fn prepare(config: Config, clock: Clock) -> Result<Prepared, Bootstrap
         passwords,
         administrative,
         serves,
+        settings,
     }));
     if let Some(embedded) = app.embedded() {
         let probed = Arc::clone(&embedded.objects);

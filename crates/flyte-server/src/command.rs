@@ -82,7 +82,7 @@ pub fn run() -> ExitCode {
         Action::Audit(shown) => report(audit::run(&loaded.config, shown)),
         Action::Backup(asked) => report(backup::run(&loaded.config, asked)),
         Action::Restore(asked) => report(backup::restore(&loaded.config, asked)),
-        Action::Serve => serve::run(loaded.config),
+        Action::Serve => serve::run(loaded),
         // Handled before the settings are read.
         Action::ConfigReference | Action::Completion(_) | Action::Manual(_) => ExitCode::SUCCESS,
     }

@@ -24,7 +24,7 @@ use crate::{
 };
 use flyte_http::Readiness;
 use flyte_model::{Stopping, clock::Clock};
-use flyte_settings::Config;
+use flyte_settings::Loaded;
 
 /// The maximum time at shutdown for writing the audit log to the database.
 const AUDIT_FLUSH: Duration = Duration::from_secs(10);
@@ -52,7 +52,9 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`] if the server cannot start or fails.
-pub async fn run(mut config: Config) -> Result<(), ServeError> {
+pub async fn run(loaded: Loaded) -> Result<(), ServeError> {
+    let settings = loaded.shown();
+    let mut config = loaded.config;
     let open_files = descriptors::raise();
     // The port comes first, so that a second server on it fails before it creates anything.
     let listener = TcpListener::bind(config.listen)
@@ -64,7 +66,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         let _ = config.public_url.set_port(Some(config.listen.port()));
     }
     let bootstrap::Prepared { app, tls, data_dir, first_admin } =
-        bootstrap::prepare(config, Clock::default()).await?;
+        bootstrap::prepare(config, settings, Clock::default()).await?;
     let tls = tls.map(Arc::new);
     banner::show(&app.config, tls.as_deref().and_then(|tls| tls.bundle()), first_admin.as_ref());
     // Before clients can find the server: a signal without a handler would kill the process.

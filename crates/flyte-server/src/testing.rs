@@ -21,6 +21,7 @@ pub(crate) async fn app(change: impl FnOnce(&mut Config)) -> App {
         outside: OutsideSignIns::new(Providers::new(&parts.config, &parts.clock).unwrap(), &parts.clock),
         passwords: Passwords::new(1, PasswordRules::default()),
         administrative: Passwords::new(1, PasswordRules::default()),
+        settings: Vec::new(),
         // The object store is not prepared; tests of objects use a data directory and prepare it.
         serves: match &parts.config.upstream {
             None => Serves::Embedded(Arc::new(Objects::new(&parts.config).unwrap())),

@@ -15,6 +15,7 @@ mod reference;
 pub mod reserved;
 mod setting;
 pub mod settings;
+mod shown;
 mod value;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -33,6 +34,7 @@ pub use provider::{LinkRule, ProviderConfig, ProviderCredential, ProviderPreset}
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
 pub use settings::KubernetesVerification;
+pub use shown::ShownSetting;
 pub use value::{BucketUrl, Form, SandboxMode, Seconds, SigningAlgorithm, TlsMode, Value};
 
 /// The server's settings after file, environment and flags have been merged. Durations are seconds.

@@ -11,18 +11,21 @@ pub const RUN: ClientId = ClientId::from_static("flyte-run");
 /// The client of callers who are signed in to a browser and call from a page of this server, without a token.
 pub const CONSOLE: ClientId = ClientId::from_static("flyte-console");
 
+/// The client of users who change something on the pages for administrators.
+pub const ADMIN_PAGES: ClientId = ClientId::from_static("flyte-admin-pages");
+
 /// The client of users who change something on the pages of their own account.
 pub const ACCOUNT: ClientId = ClientId::from_static("flyte-account");
 
-/// Returns whether API keys and registered clients cannot have this identifier. It is the identifier of runs, of
-/// the console or of the account pages, or the default identifier of the `flyte` command, even if the setting `client.id` has another one.
+/// Returns whether API keys and registered clients cannot have this identifier. It is the identifier of runs or of pages of this
+/// server, or the default identifier of the `flyte` command, even if the setting `client.id` has another one.
 #[must_use]
 pub fn is_reserved(client_id: &ClientId) -> bool {
     let usual = match settings::CLIENT_ID.default() {
         Default::Value(id) => id,
         Default::Depends(_) => "",
     };
-    [RUN, CONSOLE, ACCOUNT].contains(client_id) || *client_id == usual
+    [RUN, CONSOLE, ACCOUNT, ADMIN_PAGES].contains(client_id) || *client_id == usual
 }
 
 #[cfg(test)]
@@ -35,6 +38,7 @@ mod tests {
             ("flyte-run", true),
             ("flyte-console", true),
             ("flyte-account", true),
+            ("flyte-admin-pages", true),
             ("flyte", true),
             ("flyte-runs", false),
             ("ci", false),

@@ -104,6 +104,15 @@ impl Conditions {
                 all.add(sql, [Value::Text(wanted.clone())]);
             }
         }
+        if let Some(id) = query.id {
+            all.add("r.id = ?", [Value::Integer(id)]);
+        }
+        for (events, operator) in [(&query.only, "IN"), (&query.except, "NOT IN")] {
+            if !events.is_empty() {
+                let marks = vec!["?"; events.len()].join(", ");
+                all.add(&format!("r.event {operator} ({marks})"), events.iter().cloned().map(Value::Text));
+            }
+        }
         if let Some(email) = &query.email {
             let subjects = subjects_of(connection, email)?;
             let marks = vec!["?"; subjects.len()].join(", ");

@@ -13,7 +13,9 @@ use super::{
 };
 use flyte_model::{Limit, clock::UnixTime};
 use flyte_policy::{Binding, PolicyRows, Subject, SubjectKind};
-use flyte_store::{AssigneeQuery, NameQuery, Policy, PolicyStore, RoleIn, StoreError};
+use flyte_store::{
+    AssigneeQuery, NameQuery, Policy, PolicyStore, RoleHolder, RoleHolderQuery, RoleIn, StoreError,
+};
 
 const COLUMNS: &str = "name, description, created_at";
 const BINDING: &str = "subject_kind, subject, role, project, domain";
@@ -109,6 +111,45 @@ fn assignees(connection: &Connection, query: &AssigneeQuery) -> Result<(Vec<Subj
     })
 }
 
+fn role_holders(
+    connection: &Connection,
+    query: &RoleHolderQuery,
+) -> Result<(Vec<RoleHolder>, String), SqliteError> {
+    let listing = page::listing(("role holders", &query.role));
+    let text = || Key::Text(String::new());
+    // The order is that of the index by role.
+    let order = Order {
+        columns: &["b.project", "b.domain", "b.subject_kind", "b.subject"],
+        like: vec![text(), text(), Key::Number(0), text()],
+        descending: false,
+        listing: &listing,
+        token: &query.page_token,
+        limit: query.limit,
+    };
+    let mut values = vec![Value::Text(query.role.clone())];
+    let select = "SELECT b.subject_kind, b.subject, b.role, b.project, b.domain,
+                      coalesce(u.email, g.name, k.name, p.name, '')
+                  FROM bindings b
+                  LEFT JOIN users u ON b.subject_kind = 0 AND u.id = b.subject
+                  LEFT JOIN groups g ON b.subject_kind = 1 AND g.id = b.subject
+                  LEFT JOIN api_keys k ON b.subject_kind = 2 AND k.client_id = b.subject
+                  LEFT JOIN policies p ON b.subject_kind = 3 AND p.name = b.subject";
+    let sql = order.complete(select, vec!["b.role = ?".to_owned()], &mut values)?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let holder = |row: &Row<'_>| Ok(RoleHolder { binding: binding(row)?, name: row.get(5)? });
+    let holders = statement.query_map(params_from_iter(values), holder)?.collect::<Result<_, _>>()?;
+    page::cut(holders, query.limit, &listing, |last: &RoleHolder| {
+        let Binding { subject, limit, .. } = &last.binding;
+        let text = |text: &Option<String>| Key::Text(text.clone().unwrap_or_default());
+        vec![
+            text(&limit.project),
+            text(&limit.domain),
+            Key::Number(subject.kind as i64),
+            Key::Text(subject.id.clone()),
+        ]
+    })
+}
+
 fn generation(connection: &Connection) -> Result<i64, SqliteError> {
     let found = one(connection, "SELECT generation FROM policy_generation", [], |row| row.get(0))?;
     Ok(found.unwrap_or_default())
@@ -162,6 +203,14 @@ impl PolicyStore for SqliteStore {
             Ok(bindings.collect::<Result<_, _>>()?)
         })
         .await
+    }
+
+    async fn list_role_holders(
+        &self,
+        query: &RoleHolderQuery,
+    ) -> Result<(Vec<RoleHolder>, String), StoreError> {
+        let query = query.clone();
+        self.read(move |connection| role_holders(connection, &query)).await
     }
 
     async fn create_policy(&self, policy: &Policy, bindings: &[RoleIn]) -> Result<(), StoreError> {

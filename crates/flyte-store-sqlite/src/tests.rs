@@ -6,6 +6,7 @@ mod killed;
 mod outside_issuers;
 mod policies;
 mod scim;
+mod users;
 
 use std::{
     collections::BTreeMap,

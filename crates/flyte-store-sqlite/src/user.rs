@@ -1,12 +1,14 @@
 //! User accounts.
 
+pub(super) mod search;
+
 use crate::error::SqliteError;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    SqliteStore, account_link, administrator, already_exists, api_key, change, grant, one, page, policy,
-    scim, trust,
+    SqliteStore, account_link, administrator, already_exists, api_key, change, grant, one, policy, scim,
+    trust,
 };
 use flyte_model::clock::UnixTime;
 use flyte_policy::Subject;
@@ -110,11 +112,6 @@ pub(super) fn delete(
     })
 }
 
-fn list(connection: &Connection, query: &UserQuery) -> Result<(Vec<User>, String), SqliteError> {
-    let page = (query.page_token.as_str(), query.limit);
-    page::of_table(connection, ("users", COLUMNS, "email_key"), page, user, |last| email_key(&last.email))
-}
-
 #[async_trait]
 impl UserStore for SqliteStore {
     async fn create_user_with(&self, user: &User, roles: &[RoleIn]) -> Result<(), StoreError> {
@@ -211,7 +208,7 @@ impl UserStore for SqliteStore {
 
     async fn list_users(&self, query: &UserQuery) -> Result<(Vec<User>, String), StoreError> {
         let query = query.clone();
-        self.read(move |connection| list(connection, &query)).await
+        self.read(move |connection| search::list(connection, &query)).await
     }
 
     async fn user_count(&self) -> Result<i64, StoreError> {

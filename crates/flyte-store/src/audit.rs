@@ -49,8 +49,14 @@ pub struct AuditQuery {
     pub limit: u32,
     /// The page token of the previous page; empty for the first page.
     pub page_token: String,
+    /// Only the record at this position.
+    pub id: Option<i64>,
     /// Only this event.
     pub event: Option<String>,
+    /// Only these events. Empty for all.
+    pub only: Vec<String>,
+    /// Not these events.
+    pub except: Vec<String>,
     /// Only this subject.
     pub subject: Option<String>,
     /// Only events of the user who has this e-mail address now, or had it at the time of the event; case is ignored.

@@ -102,6 +102,7 @@ macro_rules! contract {
                 an_administrator_remains,
                 two_administrators_cannot_demote_each_other_at_once,
                 policies_and_assignees_are_listed_in_pages,
+                holders_of_a_role_are_listed_in_pages_with_their_names,
             ],
             account: [
                 addresses_are_compared_without_regard_to_case,
@@ -113,6 +114,7 @@ macro_rules! contract {
                 disabling_an_account_ends_all_its_sign_ins,
                 users_are_listed_by_address,
                 users_are_listed_in_pages,
+                users_are_found_by_text_state_and_role,
                 deleting_an_account_ends_all_that_it_has,
                 deleting_a_client_revokes_all_its_tokens,
                 put_client_replaces_every_field,

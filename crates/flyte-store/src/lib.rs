@@ -64,7 +64,7 @@ pub use outside_identity::{EmailProof, LastWay, OutsideIdentity, OutsideIdentity
 pub use outside_session::{
     EndedAtProvider, EndedSessions, OutsideSession, OutsideSessionStore, ProviderGrant,
 };
-pub use policy::{AssigneeQuery, Policy, PolicyStore, RoleIn};
+pub use policy::{AssigneeQuery, Policy, PolicyStore, RoleHolder, RoleHolderQuery, RoleIn};
 pub use project::{Project, ProjectQuery, ProjectSortKey, ProjectState, ProjectStore};
 pub use revocation::RevocationStore;
 pub use role::{CustomRole, NameQuery, RoleStore};

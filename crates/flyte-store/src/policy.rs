@@ -34,6 +34,26 @@ impl RoleIn {
     }
 }
 
+/// What has a role, with its name for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleHolder {
+    /// The binding.
+    pub binding: Binding,
+    /// The e-mail address of a user, or the name of a group, an API key or a policy. Empty if it does not exist any more.
+    pub name: String,
+}
+
+/// A query for what has a role itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleHolderQuery {
+    /// The name of the role.
+    pub role: String,
+    /// The most to return.
+    pub limit: u32,
+    /// The page token of the previous page; empty for the first page.
+    pub page_token: String,
+}
+
 /// A query for the subjects that have a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AssigneeQuery {
@@ -64,6 +84,15 @@ pub trait PolicyStore: Send + Sync + 'static {
     async fn unbind_role(&self, binding: &Binding) -> Result<bool, StoreError>;
     /// Returns the bindings of a subject itself, by role, project and domain.
     async fn bindings_of(&self, subject: &Subject) -> Result<Vec<Binding>, StoreError>;
+    /// Returns a page of what has a role itself, by project, domain and subject, and the next page's token, which is empty on the
+    /// last page.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidPageToken`] for a token of another listing.
+    async fn list_role_holders(
+        &self,
+        query: &RoleHolderQuery,
+    ) -> Result<(Vec<RoleHolder>, String), StoreError>;
     /// Adds a policy with its bindings, whose subject is replaced by the policy.
     ///
     /// # Errors

@@ -41,6 +41,12 @@ pub struct UserQuery {
     pub limit: u32,
     /// The page token of the previous page; empty for the first page.
     pub page_token: String,
+    /// Only accounts whose e-mail address or name contains this text, in any case. Empty for all.
+    pub text: String,
+    /// Only accounts that are enabled, or only those that are not.
+    pub enabled: Option<bool>,
+    /// Only accounts that have this role somewhere: by themselves, by a group or by a policy. Empty for all.
+    pub role: String,
 }
 
 /// Storage of [`User`]s.

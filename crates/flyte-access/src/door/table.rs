@@ -80,6 +80,8 @@ pub const RPCS: &[Rpc] = &[
     Rpc::write("flyteauth.UserService/CreatePasswordLink").by_administrator("a link that sets a password"),
     Rpc::read("flyteauth.UserService/ListAccountLinks").on_server().needing(Permission::ViewIdentities),
     Rpc::write("flyteauth.UserService/DeleteAccountLink").by_administrator("ending a link"),
+    Rpc::read("flyteauth.UserService/GetUserActivity").by_administrator("seeing what an account has open"),
+    Rpc::write("flyteauth.UserService/EndUserSessions").by_administrator("ending the sessions of an account"),
     Rpc::write("flyteauth.GroupService/CreateGroup")
         .by_administrator("creating a group")
         .needing(Permission::ManagePermissions),
@@ -115,6 +117,7 @@ pub const RPCS: &[Rpc] = &[
         .needing(Permission::ManagePermissions),
     Rpc::write("flyteauth.RoleService/GrantRole").on_server().needing(Permission::ManagePermissions),
     Rpc::write("flyteauth.RoleService/RevokeRole").on_server().needing(Permission::ManagePermissions),
+    Rpc::read("flyteauth.RoleService/ListRoleHolders").on_server().needing(Permission::ViewIdentities),
     // What it answers about principals other than the caller, its service decides.
     Rpc::read("cloudidl.authorizer.AuthorizerService/Authorize").on_server().for_all(),
     // The parts of a hosted control plane call these among themselves.
@@ -149,6 +152,18 @@ pub const RPCS: &[Rpc] = &[
     Rpc::read("flyteauth.AuditService/ListEvents")
         .by_administrator("reading the audit log")
         .needing(Permission::ReadAudit),
+    Rpc::read("flyteauth.AuditService/GetEvent")
+        .by_administrator("reading the audit log")
+        .needing(Permission::ReadAudit),
+    // Clients, and the server itself.
+    Rpc::read("flyteauth.ClientService/ListClients").by_administrator("reading registered clients"),
+    Rpc::read("flyteauth.ClientService/GetClient").by_administrator("reading registered clients"),
+    Rpc::write("flyteauth.ClientService/DeleteClient").by_administrator("removing a client"),
+    Rpc::read("flyteauth.ServerService/ListServerSettings").by_administrator("reading the server's settings"),
+    Rpc::read("flyteauth.ServerService/ListProviders").by_administrator("reading the state of providers"),
+    Rpc::read("flyteauth.ServerService/ListSigningKeys").by_administrator("reading the signing keys"),
+    Rpc::write("flyteauth.ServerService/RotateSigningKeys").by_administrator("rotating the signing keys"),
+    Rpc::write("flyteauth.ServerService/RevokeSigningKeys").by_administrator("replacing the signing keys"),
     Rpc::write("flyteauth.TrustService/CreateTrust")
         .by_administrator("creating a trust rule")
         .needing(Permission::ManageTrust),

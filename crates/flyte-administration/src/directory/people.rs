@@ -190,7 +190,7 @@ impl Directory {
     }
 
     /// Ends what the store has revoked, at once.
-    async fn end_revoked(&self) {
+    pub(super) async fn end_revoked(&self) {
         if let Err(error) = self.state.access.maintain().await {
             tracing::warn!(%error, "reading revocations failed; they are read again within a second");
         }
@@ -201,7 +201,12 @@ impl Directory {
         limit: u32,
         token: String,
     ) -> Result<(Vec<User>, String), ConnectError> {
-        let query = UserQuery { limit: super::page(limit), page_token: token };
+        self.search(UserQuery { limit, page_token: token, ..UserQuery::default() }).await
+    }
+
+    /// A page of the accounts that meet the conditions of the query, whose limit is that of a request.
+    pub(crate) async fn search(&self, query: UserQuery) -> Result<(Vec<User>, String), ConnectError> {
+        let query = UserQuery { limit: super::page(query.limit), ..query };
         self.state.store.list_users(&query).await.map_err(store_error)
     }
 

@@ -52,7 +52,7 @@ impl World {
     }
 
     async fn start(&self) -> bootstrap::Prepared {
-        bootstrap::prepare(self.config.clone(), self.clock.clone()).await.unwrap()
+        bootstrap::prepare(self.config.clone(), Vec::new(), self.clock.clone()).await.unwrap()
     }
 
     fn create(&self) -> Created {
@@ -132,7 +132,7 @@ async fn a_backup_is_made_beside_the_server_and_restored_elsewhere() {
     assert!(attempts.join("1/log.jsonl").exists() && !attempts.join("1/token").exists());
     assert!(!attempts.join("1/work").exists());
     assert!(matches!(process::find(&attempts.join("2")).await.unwrap(), Found::Lost));
-    let server = bootstrap::prepare(config.clone(), world.clock.clone()).await.unwrap();
+    let server = bootstrap::prepare(config.clone(), Vec::new(), world.clock.clone()).await.unwrap();
     assert!(server.first_admin.is_some(), "the administrator has not signed in yet");
     assert_eq!(server.app.embedded().unwrap().objects.get(OUTPUTS).await.unwrap().unwrap(), "outputs");
     assert_eq!(
@@ -160,10 +160,11 @@ async fn existing_files_are_not_overwritten() {
     // A server does not start after an interrupted restore, which can be repeated.
     let (_, config) = world.restore("new", false).await.unwrap();
     fs::write(config.data_dir.join("restoring"), "").unwrap();
-    let refused = bootstrap::prepare(config.clone(), world.clock.clone()).await.unwrap_err().to_string();
+    let refused =
+        bootstrap::prepare(config.clone(), Vec::new(), world.clock.clone()).await.unwrap_err().to_string();
     assert!(refused.contains("was interrupted"), "{refused}");
     world.restore("new", false).await.unwrap();
-    bootstrap::prepare(config, world.clock.clone()).await.unwrap();
+    bootstrap::prepare(config, Vec::new(), world.clock.clone()).await.unwrap();
     fs::set_permissions(world.backup(), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(matches!(create(&world.config, &world.backup(), &world.clock), Err(BackupError::Exposed(_))));
 }

@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 
 use crate::{logging, serve};
-use flyte_settings::Config;
+use flyte_settings::Loaded;
 
 /// Runs the server until a signal arrives.
-pub(super) fn run(config: Config) -> ExitCode {
-    if let Err(error) = logging::start(&config.log) {
+pub(super) fn run(loaded: Loaded) -> ExitCode {
+    if let Err(error) = logging::start(&loaded.config.log) {
         super::complain(&error);
         return ExitCode::from(super::USAGE);
     }
     super::block_on(async {
-        match serve::run(config).await {
+        match serve::run(loaded).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 super::complain(&error);

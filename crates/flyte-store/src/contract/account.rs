@@ -7,9 +7,11 @@ use super::{
     trust::rule,
     user,
 };
-use crate::{AuthorizationCode, CodeRedemption, Consent, StoreError, TrustRule, User, UserQuery};
-use flyte_model::Scope;
-use flyte_policy::Subject;
+use crate::{
+    AuthorizationCode, CodeRedemption, Consent, Group, Policy, RoleIn, StoreError, TrustRule, User, UserQuery,
+};
+use flyte_model::{Limit, Scope};
+use flyte_policy::{Binding, Subject};
 
 pub async fn addresses_are_compared_without_regard_to_case(store: Backend) {
     assert!(!store.any_user().await.unwrap());
@@ -262,7 +264,7 @@ pub async fn users_are_listed_in_pages(store: Backend) {
     assert_eq!(store.user_count().await.unwrap(), 5);
     let (mut seen, mut token) = (Vec::new(), String::new());
     loop {
-        let query = UserQuery { limit: 2, page_token: token };
+        let query = UserQuery { limit: 2, page_token: token, ..UserQuery::default() };
         let (users, next) = store.list_users(&query).await.unwrap();
         assert!(users.len() <= 2);
         seen.extend(users.into_iter().map(|user| user.id));
@@ -272,11 +274,87 @@ pub async fn users_are_listed_in_pages(store: Backend) {
         }
     }
     assert_eq!(seen, names.map(|name| format!("id-{name}")));
-    let other = UserQuery { limit: 2, page_token: "other".to_owned() };
+    let other = UserQuery { limit: 2, page_token: "other".to_owned(), ..UserQuery::default() };
     assert!(matches!(store.list_users(&other).await, Err(StoreError::InvalidPageToken)));
     assert!(store.rename_user("id-ada", "Ada Lovelace").await.unwrap());
     assert_eq!(store.user_by_id("id-ada").await.unwrap().unwrap().name, "Ada Lovelace");
     assert!(!store.rename_user("id-unknown", "x").await.unwrap());
+}
+
+pub async fn users_are_found_by_text_state_and_role(store: Backend) {
+    for (name, full) in
+        [("ada", "Ada Ünal"), ("bob", "Bob 100%"), ("cyd", "Çyd"), ("dan", "Dan"), ("eve", "Eve Adams")]
+    {
+        let user = User { name: full.to_owned(), email: format!("{name}@Example.com"), ..user(name) };
+        store.create_user_with(&user, &[]).await.unwrap();
+    }
+    let none = UserQuery { limit: 10, ..UserQuery::default() };
+    let find = async |query: &UserQuery| {
+        let (users, token) = store.list_users(query).await.unwrap();
+        assert_eq!(token, "");
+        users.into_iter().map(|user| user.id.trim_start_matches("id-").to_owned()).collect::<Vec<_>>()
+    };
+    for (text, expected) in [
+        ("ADA", &["ada", "eve"][..]),
+        ("ünAL", &["ada"]),
+        ("çYD", &["cyd"]),
+        (" bob@EXAMPLE.com ", &["bob"]),
+        ("%", &["bob"]),
+        ("_", &[]),
+        ("example.com", &["ada", "bob", "cyd", "dan", "eve"]),
+    ] {
+        assert_eq!(find(&UserQuery { text: text.to_owned(), ..none.clone() }).await, expected, "{text}");
+    }
+    // Pages of a search, also if the last match of a page is the last one of all.
+    let mut page = UserQuery { limit: 2, text: "example".to_owned(), ..none.clone() };
+    let mut seen = Vec::new();
+    loop {
+        let (users, token) = store.list_users(&page).await.unwrap();
+        seen.push(users.len());
+        if token.is_empty() {
+            break;
+        }
+        page.page_token = token;
+    }
+    assert_eq!(seen, [2, 2, 1]);
+    let other = UserQuery { text: "ada".to_owned(), ..page };
+    assert!(matches!(store.list_users(&other).await, Err(StoreError::InvalidPageToken)), "of another search");
+
+    store.disable_user("id-dan", NOW).await.unwrap();
+    let enabled = |enabled| UserQuery { enabled: Some(enabled), ..none.clone() };
+    assert_eq!(find(&enabled(false)).await, ["dan"]);
+    assert_eq!(find(&enabled(true)).await, ["ada", "bob", "cyd", "eve"]);
+    assert_eq!(find(&UserQuery { text: "dan".to_owned(), ..enabled(true) }).await, [""; 0]);
+
+    // A role is that of the account, of its group, of its policy, and of its group's policy.
+    let group = |id: &str| Group {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        description: String::new(),
+        origin: None,
+        created_at: NOW,
+    };
+    let viewer = |subject: Subject| Binding { subject, role: "viewer".to_owned(), limit: Limit::default() };
+    for id in ["g1", "g2"] {
+        store.create_group(&group(id)).await.unwrap();
+    }
+    let policy = Policy { name: "p".to_owned(), description: String::new(), created_at: NOW };
+    let role =
+        RoleIn { role: "viewer".to_owned(), limit: Limit { project: Some("x".to_owned()), domain: None } };
+    store.create_policy(&policy, &[role]).await.unwrap();
+    store.bind_role(&viewer(Subject::user("id-ada")), NOW).await.unwrap();
+    store.bind_role(&viewer(Subject::group("g1")), NOW).await.unwrap();
+    store.add_group_member("g1", "id-bob").await.unwrap();
+    store.assign_policy(&Subject::user("id-cyd"), "p", NOW).await.unwrap();
+    store.assign_policy(&Subject::group("g2"), "p", NOW).await.unwrap();
+    store.add_group_member("g2", "id-dan").await.unwrap();
+    let with = |role: &str| UserQuery { role: role.to_owned(), ..none.clone() };
+    assert_eq!(find(&with("viewer")).await, ["ada", "bob", "cyd", "dan"]);
+    assert_eq!(find(&with("admin")).await, [""; 0]);
+    assert_eq!(
+        find(&UserQuery { enabled: Some(true), text: "a".to_owned(), ..with("viewer") }).await.len(),
+        3
+    );
 }
 
 pub async fn deleting_an_account_ends_all_that_it_has(store: Backend) {

@@ -115,6 +115,15 @@ pub async fn records_are_found_by_object_place_and_address(store: Backend) {
         (AuditQuery { until: Some(NOW + 2), ..query(1) }, &[1, 0]),
         (AuditQuery { since: Some(NOW + 1), until: Some(NOW + 4), ..query(2) }, &[3, 2, 1]),
         (AuditQuery { project: text("p"), address: text("203.0.113.1"), ..query(1) }, &[1]),
+        (
+            AuditQuery { only: vec!["call_denied".to_owned(), "task_deployed".to_owned()], ..query(1) },
+            &[5, 4],
+        ),
+        (
+            AuditQuery { except: vec!["run_aborted".to_owned(), "call_denied".to_owned()], ..query(2) },
+            &[4, 1, 0],
+        ),
+        (AuditQuery { only: vec!["run_aborted".to_owned()], project: text("p"), ..query(1) }, &[3, 2]),
     ] {
         assert_eq!(all(&store, query.clone()).await, expected, "{query:?}");
     }

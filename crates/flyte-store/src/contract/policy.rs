@@ -3,7 +3,7 @@
 use futures_util::future::join;
 
 use super::{Backend, NOW, client_id, user};
-use crate::{ApiKey, AssigneeQuery, Group, NameQuery, Policy, RoleIn, StoreError, User};
+use crate::{ApiKey, AssigneeQuery, Group, NameQuery, Policy, RoleHolderQuery, RoleIn, StoreError, User};
 use flyte_model::{Limit, Rights, Role, Scopes};
 use flyte_policy::{Binding, Permission, PolicySet, Subject};
 
@@ -274,4 +274,43 @@ pub async fn policies_and_assignees_are_listed_in_pages(store: Backend) {
     let (second, token) = store.list_assignees(&query).await.unwrap();
     let all: Vec<_> = first.into_iter().chain(second).map(|subject| subject.id).collect();
     assert_eq!((all.len(), all[4].as_str(), token.as_str()), (5, "id-u4", ""));
+}
+
+pub async fn holders_of_a_role_are_listed_in_pages_with_their_names(store: Backend) {
+    for name in ["ada", "bob"] {
+        store.create_user_with(&user(name), &[]).await.unwrap();
+    }
+    create_group(&store, "team", &["bob"]).await;
+    create_key(&store, "ci").await;
+    store.create_policy(&policy("pol"), &[in_project(Role::Viewer, "beta")]).await.unwrap();
+    for (subject, role, project) in [
+        (Subject::user("id-ada"), "viewer", ""),
+        (Subject::user("id-ada"), "viewer", "beta"),
+        (Subject::user("id-bob"), "contributor", ""),
+        (Subject::group("id-team"), "viewer", ""),
+        (Subject::application("ci"), "viewer", "alpha"),
+    ] {
+        assert!(store.bind_role(&binding(subject, role, project), NOW).await.unwrap());
+    }
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let query = RoleHolderQuery { role: "viewer".to_owned(), limit: 2, page_token: token };
+        let (holders, next) = store.list_role_holders(&query).await.unwrap();
+        assert!(holders.len() <= 2);
+        seen.extend(holders.into_iter().map(|it| (it.name, it.binding.limit.project.unwrap_or_default())));
+        token = next;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let expected = [
+        ("ada@example.com", ""),
+        ("team", ""),
+        ("ci", "alpha"),
+        ("ada@example.com", "beta"),
+        ("pol", "beta"),
+    ];
+    assert_eq!(seen, expected.map(|(name, project)| (name.to_owned(), project.to_owned())));
+    let other = RoleHolderQuery { role: "admin".to_owned(), limit: 2, page_token: "x".to_owned() };
+    assert!(matches!(store.list_role_holders(&other).await, Err(StoreError::InvalidPageToken)));
 }
