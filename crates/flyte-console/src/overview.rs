@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use buffa_types::google::protobuf::Timestamp;
 use connectrpc::ConnectError;
+use flyte_access::door::Door;
 use flyte_identity::session::SignedIn;
 use flyte_idl::{
     flyteauth::{ApiKey, ApiKeyServiceClient, ListApiKeysRequest},
@@ -50,6 +51,8 @@ pub async fn overview(console: Arc<Console>, signed_in: SignedIn) -> Overview {
         overview.sections.push(Section { id: "access", title: "Your access", content: Content::Note(note) });
         return overview;
     }
+    let users = "/flyteauth.UserService/ListUsers";
+    overview.administers = Door::published().admit(visit.calls.caller(), users).is_ok();
     if console.has_control_plane {
         overview.sections.push(or_note(projects(&visit).await, "projects", "Your projects"));
         overview.sections.push(or_note(runs(&visit, &subject).await, "runs", "Your latest runs"));

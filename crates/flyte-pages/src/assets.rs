@@ -24,6 +24,9 @@ static STYLE: LazyLock<Asset> = LazyLock::new(|| {
 static CONSOLE_STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("console", "css", "text/css; charset=utf-8", include_str!("../assets/console.css"))
 });
+static ADMIN_STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("admin", "css", "text/css; charset=utf-8", include_str!("../assets/admin.css"))
+});
 static CONSOLE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("console", "js", "text/javascript; charset=utf-8", include_str!("../assets/console.js"))
 });
@@ -53,6 +56,12 @@ pub fn console_style() -> &'static str {
     &CONSOLE_STYLE.name
 }
 
+/// File name of the style sheet of the administrators' pages under `/assets/`.
+#[must_use]
+pub fn admin_style() -> &'static str {
+    &ADMIN_STYLE.name
+}
+
 /// File name of the script of the console under `/assets/`.
 #[must_use]
 pub fn console_script() -> &'static str {
@@ -73,7 +82,7 @@ pub fn mark() -> &'static str {
 
 /// `GET /assets/{name}`
 pub async fn serve(Path(name): Path<String>) -> Response {
-    let assets = [&*STYLE, &*CONSOLE_STYLE, &*CONSOLE_SCRIPT, &*PASSWORD_SCRIPT, &*MARK];
+    let assets = [&*STYLE, &*CONSOLE_STYLE, &*ADMIN_STYLE, &*CONSOLE_SCRIPT, &*PASSWORD_SCRIPT, &*MARK];
     match assets.into_iter().find(|asset| asset.name == name) {
         Some(asset) => (
             [

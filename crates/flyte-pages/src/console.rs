@@ -139,6 +139,23 @@ pub enum Cell {
     Time(Moment),
     /// A phase.
     Phase(Phase),
+    /// A button of a row.
+    Button(RowButton),
+}
+
+/// A button in a table. It submits a form that is elsewhere in the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowButton {
+    /// The identifier of the form.
+    pub form: &'static str,
+    /// The name of the field that it adds.
+    pub name: &'static str,
+    /// The value of that field.
+    pub value: String,
+    /// Its text, for example `Remove`.
+    pub text: &'static str,
+    /// What it is about, for those who do not see the row.
+    pub what: String,
 }
 
 /// A part of a page with a heading.

@@ -36,6 +36,8 @@ struct HomeTemplate<'a> {
 pub struct Overview {
     /// The console of a backend.
     pub open: Option<Link>,
+    /// Whether the user may open the pages for administrators.
+    pub administers: bool,
     /// Projects, runs and keys.
     pub sections: Vec<Section>,
 }

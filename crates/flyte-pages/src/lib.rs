@@ -9,10 +9,12 @@
 //! - `/reset` and `/invitation`: `token`, and `password` or `provider`;
 //! - `/account/password`: `current`, `password` and perhaps `everywhere`;
 //! - `/account/...`: see [`account`];
+//! - `/admin/...`: `act` and the fields of the form, see `flyte-admin-pages`;
 //! - `/device`: `user_code` and `decision` (`approve` or `deny`).
 #![forbid(unsafe_code)]
 
 pub mod account;
+mod admin;
 pub mod assets;
 mod choose_account;
 mod consent;
@@ -31,12 +33,13 @@ mod provider;
 mod query;
 mod return_to;
 
+pub use admin::{AdminView, Choice, Field, Form, FormKind, Input, Part, Tab, admin_page};
 pub use assets::serve as serve_asset;
 pub use choose_account::{ChooseAccountView, choose_account_page};
 pub use consent::{ConsentView, consent_page};
 pub use console::{
-    Cell, ConsoleView, Content, Cut, Failure, Link, LogLine, LogPart, LogView, Moment, Phase, Section, Tone,
-    console_page, log_lines,
+    Cell, ConsoleView, Content, Cut, Failure, Link, LogLine, LogPart, LogView, Moment, Phase, RowButton,
+    Section, Tone, console_page, log_lines,
 };
 pub use device::{CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page};
 pub use duration::duration;

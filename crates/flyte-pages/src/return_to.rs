@@ -11,6 +11,8 @@ const DEVICE: &str = "/device";
 const CONSOLE: &str = "/v2";
 /// The pages of the user's own account.
 const ACCOUNT: &str = "/account";
+/// The pages for administrators.
+const ADMIN: &str = "/admin";
 /// The sign-in of an app at another host.
 const APP: &str = "/apps/sign-in?";
 
@@ -23,14 +25,15 @@ const CONNECTIONS: &str = "/account/connections";
 /// The maximum length of a request that is kept during the sign-in, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Path and query of an authorization request to this server, of the device page, of a page of the console or of the own account, of the sign-in
-/// of an app, or of the page that connects an account. A sign-in leads only to these and to the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
+/// Path and query of an authorization request to this server, of the device page, of a page of the console, of the own account
+/// or for administrators, of the sign-in of an app, or of the page that connects an account. A sign-in leads only to these and to
+/// the home page, so `/login` is not an open redirector (RFC 9700 section 4.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// Accepts only `/oauth2/authorize?...`, `/device`, `/device?...`, `/apps/sign-in?...`, `/login/connect`, and `/v2` and
-    /// `/account` with what is below them.
+    /// Accepts only `/oauth2/authorize?...`, `/device`, `/device?...`, `/apps/sign-in?...`, `/login/connect`, and `/v2`,
+    /// `/account` and `/admin` with what is below them.
     /// Refuses every other path, a scheme or host, a fragment, and characters that are not allowed in a request line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -39,7 +42,9 @@ impl ReturnTo {
             true
         } else if let Some(rest) = text.strip_prefix(DEVICE) {
             rest.is_empty() || rest.strip_prefix('?').is_some_and(is_query)
-        } else if let Some(rest) = [CONSOLE, ACCOUNT].iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        } else if let Some(rest) =
+            [CONSOLE, ACCOUNT, ADMIN].iter().find_map(|prefix| text.strip_prefix(prefix))
+        {
             is_below(rest) && is_query(rest)
         } else {
             [AUTHORIZE, APP].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_query))
@@ -108,6 +113,9 @@ mod tests {
             "/v2?org=x",
             "/account",
             "/account/keys?token=a",
+            "/admin",
+            "/admin/users?q=ada%40example.com",
+            "/admin/users/1b4e28ba-2fa1-11d2-883f-0016d3cca427",
             "/v2/domain/development/project/flytesnacks/runs?q=a%2Fb",
             "/apps/sign-in?host=a.apps.example.com&path=%2F&state=x",
         ] {
@@ -142,6 +150,8 @@ mod tests {
             "javascript:alert(1)//oauth2/authorize?",
             "/devices",
             "/device/",
+            "/administrator",
+            "/admin/../login",
             "/device#?",
             "/login/connect?",
             "/login/connect/",

@@ -25,6 +25,7 @@ use crate::{
     panic, upstream,
 };
 use flyte_account::Account;
+use flyte_admin_pages::AdminPages;
 use flyte_console::Console;
 use flyte_gateway::Gateway;
 use flyte_http::{
@@ -65,6 +66,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .layer(DefaultBodyLimit::disable());
 
     let account = account_pages(&app, services.clone());
+    let admin = admin_pages(&app, services.clone());
     let console = Arc::new(Console {
         sessions: app.authorization_server.sessions.clone(),
         access: Arc::clone(&app.access),
@@ -85,6 +87,7 @@ pub fn router(app: Arc<App>, readiness: Readiness) -> Router {
         .merge(calls)
         .merge(limited)
         .merge(account)
+        .merge(admin)
         .merge(console_pages(&app, console))
         .merge(provisioning)
         .layer(middleware::from_fn_with_state(
@@ -140,6 +143,20 @@ fn account_pages(app: &App, services: Services) -> Router {
         .layer(middleware::map_response(flyte_pages::security_headers))
         .layer(CatchPanicLayer::custom(panic::page))
         .layer(RequestBodyLimitLayer::new(form::MAX_BYTES))
+        .layer(middleware::from_fn(limits::limit_form_time))
+}
+
+/// The pages for administrators.
+fn admin_pages(app: &App, services: Services) -> Router {
+    let pages = AdminPages {
+        sessions: app.authorization_server.sessions.clone(),
+        access: Arc::clone(&app.access),
+        services,
+        clock: app.clock.clone(),
+    };
+    flyte_admin_pages::router(Arc::new(pages))
+        .layer(middleware::map_response(flyte_pages::security_headers))
+        .layer(CatchPanicLayer::custom(panic::page))
         .layer(middleware::from_fn(limits::limit_form_time))
 }
 
