@@ -10,7 +10,9 @@ use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::eventually;
+use base64::Engine as _;
+
+use crate::{eventually, repository};
 
 /// WebDriver's name for the reference of an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -163,6 +165,47 @@ impl Browser {
     pub fn run(&self, body: &str) -> Value {
         let script = format!("return (async () => {{ {body} }})()");
         self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Sets the size of the window, in CSS pixels.
+    pub fn resize(&self, width: u32, height: u32) {
+        self.call("POST", "/window/rect", &json!({ "width": width, "height": height }));
+    }
+
+    /// Makes the system's colours dark or light, for all pages.
+    pub fn prefer(&self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let parameters = json!({ "features": features });
+        let body = json!({ "cmd": "Emulation.setEmulatedMedia", "params": parameters });
+        self.call("POST", "/goog/cdp/execute", &body);
+    }
+
+    /// What axe-core finds wrong with the page: rules, elements and reasons. Empty if nothing.
+    #[must_use]
+    pub fn axe(&self) -> Vec<String> {
+        // The page's policy forbids to load the script, but not to run it from here.
+        let axe = std::fs::read_to_string(repository().join("tests/peers/node_modules/axe-core/axe.min.js"));
+        let axe = axe.expect("axe-core is missing: run `./test --setup`");
+        let run = "const found = await axe.run(document, { resultTypes: ['violations'] });
+            return found.violations.flatMap(({ id, nodes }) =>
+                nodes.map(({ target, failureSummary }) => `${id} at ${target}: ${failureSummary}`))";
+        let found = self.run(&format!("{axe}; {run}"));
+        found.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Whether the page is wider than the window, so that it would have to be scrolled sideways.
+    #[must_use]
+    pub fn overflows(&self) -> bool {
+        let script = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
+        self.run(script).as_bool().unwrap()
+    }
+
+    /// A picture of the whole page as PNG, for people to look at.
+    #[must_use]
+    pub fn picture(&self) -> Vec<u8> {
+        let body = json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } });
+        let answer = self.call("POST", "/goog/cdp/execute", &body);
+        base64::engine::general_purpose::STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()
     }
 
     /// Opens another window and changes to it. Returns the name of the one before.
