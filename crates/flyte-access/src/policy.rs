@@ -204,6 +204,16 @@ pub fn describe(limit: &Limit) -> String {
 /// Those of [`may_administer`], [`Denied::Person`], [`Denied::Client`] and [`Denied::StepUp`].
 pub fn may_trust(caller: &Caller, by_keeper: bool, now: UnixTime, what: &'static str) -> Result<(), Denied> {
     may_administer(caller, Permission::ManageTrust, what)?;
+    may_let_in(caller, by_keeper, now, what)
+}
+
+/// Letting others in by what outlives the caller's own sign-in: a trust rule, an account with a password, or a link to one. By
+/// people only, who use this server's pages or a client that may keep such things (`by_keeper`), and have just signed in. `what`
+/// names it in the message.
+///
+/// # Errors
+/// [`Denied::Person`], [`Denied::Client`] and [`Denied::StepUp`].
+pub fn may_let_in(caller: &Caller, by_keeper: bool, now: UnixTime, what: &'static str) -> Result<(), Denied> {
     if !caller.principal.is_person() {
         return Err(Denied::Person(what));
     }

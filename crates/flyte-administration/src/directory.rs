@@ -26,7 +26,7 @@ pub(super) use self::{
 use crate::Administration;
 use flyte_access::{Caller, policy};
 use flyte_audit::{Detail, Event, Kind};
-use flyte_model::{Limit, check_display_text};
+use flyte_model::{Limit, check_display_text, clock::UnixTime};
 use flyte_policy::{Permissions, PolicySet, builtin, check_role_name};
 use flyte_rpc::{allow, caller, invalid, store_error};
 use flyte_store::ApiKey;
@@ -85,7 +85,7 @@ impl Directory {
         let caller = caller(context)?;
         let verdict = policy::may_manage_permissions(caller, limit, what)
             .and_then(|()| policy::may_hand_out(caller, permissions, limit))
-            .and_then(|()| may_appoint(caller, permissions));
+            .and_then(|()| may_appoint(caller, permissions, self.state.clock.now()));
         allow(&self.state.audit, context, verdict).await
     }
 
@@ -103,12 +103,14 @@ impl Directory {
 
 /// Making others administrators: by people only, because an API key cannot sign in again, and the server cannot distinguish its
 /// holder from a thief.
-fn may_appoint(caller: &Caller, permissions: Permissions) -> Result<(), policy::Denied> {
+fn may_appoint(caller: &Caller, permissions: Permissions, now: UnixTime) -> Result<(), policy::Denied> {
     use flyte_policy::Permission::{AdministerServer, ManagePermissions, ManageTrust};
     let appoints = [AdministerServer, ManagePermissions, ManageTrust];
     let appoints = appoints.into_iter().any(|permission| permissions.contains(permission));
-    match appoints && !caller.principal.is_person() {
-        true => Err(policy::Denied::Person("making others administrators")),
+    let what = "making others administrators";
+    match appoints {
+        true if !caller.principal.is_person() => Err(policy::Denied::Person(what)),
+        true => policy::recently_signed_in(caller, now, what),
         false => Ok(()),
     }
 }

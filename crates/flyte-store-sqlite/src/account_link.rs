@@ -118,6 +118,12 @@ pub(super) fn end_all_of(connection: &Connection, user_id: &str) -> Result<(), S
     Ok(())
 }
 
+/// Ends the links that a user made for others. A user who is disabled must not come back by one of them.
+pub(super) fn end_made_by(connection: &Connection, user_id: &str) -> Result<(), SqliteError> {
+    change(connection, "DELETE FROM account_links WHERE created_by = ?1", [user_id])?;
+    Ok(())
+}
+
 /// Ends the links of an account that a sign-in makes useless: those that set a password.
 pub(super) fn end_after_sign_in(connection: &Connection, user_id: &str) -> Result<(), SqliteError> {
     let sql = "DELETE FROM account_links WHERE user_id = ?1 AND purpose IN (0, 1)";

@@ -107,6 +107,8 @@ impl SqliteStore {
             if !keep_sessions {
                 revoked.sessions = end_sessions(connection, now)?;
             }
+            // Some of them were used or ended after the backup, and would set a password once more.
+            change(connection, "DELETE FROM account_links", [])?;
             if let Some(former) = former {
                 apply_accounts(connection, &former, now, &mut revoked)?;
                 apply_api_keys(connection, &former, now, &mut revoked)?;

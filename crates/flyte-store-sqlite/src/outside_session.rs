@@ -90,6 +90,27 @@ fn end_session(connection: &Connection, session: &str, now: UnixTime) -> Result<
     Ok(families.into_iter().map(|(_, id)| id).collect())
 }
 
+/// Stores the grant of an identity, if the identity exists.
+fn insert_grant(connection: &Connection, insert: &str, grant: &ProviderGrant) -> Result<(), SqliteError> {
+    let sql = format!(
+        "{insert} INTO provider_grants ({GRANT_COLUMNS})
+         SELECT issuer, subject, ?3, ?4, ?5, ?6 FROM outside_identities WHERE issuer = ?1 AND subject = ?2"
+    );
+    change(
+        connection,
+        &sql,
+        params![
+            grant.issuer,
+            grant.subject,
+            grant.hidden_token,
+            grant.checked_at,
+            grant.due_at,
+            grant.failing_since
+        ],
+    )?;
+    Ok(())
+}
+
 #[async_trait]
 impl OutsideSessionStore for SqliteStore {
     async fn add_outside_session(&self, session: &OutsideSession) -> Result<(), StoreError> {
@@ -160,26 +181,12 @@ impl OutsideSessionStore for SqliteStore {
 
     async fn put_provider_grant(&self, grant: &ProviderGrant) -> Result<(), StoreError> {
         let grant = grant.clone();
-        self.write(move |connection| {
-            let sql = format!(
-                "INSERT OR REPLACE INTO provider_grants ({GRANT_COLUMNS})
-                 SELECT issuer, subject, ?3, ?4, ?5, ?6 FROM outside_identities WHERE issuer = ?1 AND subject = ?2"
-            );
-            change(
-                connection,
-                &sql,
-                params![
-                    grant.issuer,
-                    grant.subject,
-                    grant.hidden_token,
-                    grant.checked_at,
-                    grant.due_at,
-                    grant.failing_since
-                ],
-            )?;
-            Ok(())
-        })
-        .await
+        self.write(move |connection| insert_grant(connection, "INSERT OR REPLACE", &grant)).await
+    }
+
+    async fn add_provider_grant(&self, grant: &ProviderGrant) -> Result<(), StoreError> {
+        let grant = grant.clone();
+        self.write(move |connection| insert_grant(connection, "INSERT OR IGNORE", &grant)).await
     }
 
     async fn provider_grant(&self, issuer: &str, subject: &str) -> Result<Option<ProviderGrant>, StoreError> {
@@ -251,6 +258,7 @@ impl OutsideSessionStore for SqliteStore {
                      (SELECT session_id FROM outside_sessions AS o
                       WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE id = o.session_id AND expires_at > ?1)
                       AND NOT EXISTS (SELECT 1 FROM families WHERE session_id = o.session_id AND revoked_at IS NULL)
+                      AND NOT EXISTS (SELECT 1 FROM codes WHERE session_id = o.session_id AND expires_at > ?1)
                       AND NOT EXISTS (SELECT 1 FROM devices WHERE session_id = o.session_id AND expires_at > ?1))",
                 [now],
             )?;

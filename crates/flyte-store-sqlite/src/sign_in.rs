@@ -91,6 +91,7 @@ fn end_one(
         return Ok(EndedSignIns { sessions: Vec::new(), families });
     }
     change(connection, "DELETE FROM codes WHERE user_id = ?1 AND session_id = ?2", of_user)?;
+    device::deny_all_of_session(connection, id)?;
     let families = family::revoke_each(connection, "user_id = ?1 AND session_id = ?2", &of_user, now)?;
     Ok(EndedSignIns { sessions: vec![id.to_owned()], families })
 }

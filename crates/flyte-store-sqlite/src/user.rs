@@ -93,6 +93,7 @@ pub(super) fn disable(
     }
     end_all_of(connection, id, now)?;
     scim::note_local_decision(connection, id)?;
+    account_link::end_made_by(connection, id)?;
     api_key::delete_made_by(connection, id, now).map(Some)
 }
 

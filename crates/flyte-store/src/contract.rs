@@ -127,6 +127,7 @@ macro_rules! contract {
                 a_newer_link_replaces_the_older_one,
                 a_link_ends_with_what_it_was_made_for,
                 a_sign_in_ends_links_that_set_a_password,
+                links_end_with_the_account_of_the_user_who_made_them,
                 only_a_mailed_link_proves_the_address,
                 an_invited_account_is_created_with_its_invitation_or_not_at_all,
                 an_invitation_connects_a_user_of_a_provider,

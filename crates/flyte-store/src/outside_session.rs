@@ -90,6 +90,8 @@ pub trait OutsideSessionStore: Send + Sync + 'static {
     ) -> Result<EndedSessions, StoreError>;
     /// Stores the grant of an identity in place of the current one. If the identity does not exist, nothing changes.
     async fn put_provider_grant(&self, grant: &ProviderGrant) -> Result<(), StoreError>;
+    /// Stores the grant of an identity that has none. If it has one, or does not exist, nothing changes.
+    async fn add_provider_grant(&self, grant: &ProviderGrant) -> Result<(), StoreError>;
     /// Returns the grant of an identity.
     async fn provider_grant(&self, issuer: &str, subject: &str) -> Result<Option<ProviderGrant>, StoreError>;
     /// Replaces a grant whose token and next question are still those of `old`. Returns `false` if another process or a sign-in

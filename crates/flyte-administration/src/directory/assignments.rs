@@ -205,12 +205,13 @@ impl Directory {
     ) -> Result<(), ConnectError> {
         let grants = self.policies().await?.grants(subject);
         let caller = caller(context)?;
+        let now = self.state.clock.now();
         let mut verdict = policy::may_hand_out_all(caller, &grants);
         for permission in flyte_policy::Permission::ALL {
             for limit in grants.limits(permission) {
                 verdict = verdict
                     .and_then(|()| policy::may_manage_permissions(caller, &limit, "giving access there"))
-                    .and_then(|()| super::may_appoint(caller, permission.into()));
+                    .and_then(|()| super::may_appoint(caller, permission.into(), now));
             }
         }
         allow(&self.state.audit, context, verdict).await

@@ -10,7 +10,8 @@ use super::{
     people::{about, check_email},
     place,
 };
-use flyte_access::policy::{self, Denied};
+use crate::is_keeper;
+use flyte_access::policy;
 use flyte_audit::{Detail, Kind};
 use flyte_identity::account_link::{self, INVITATION_LIFETIME, LinkToken, PASSWORD_LINK_LIFETIME};
 use flyte_policy::{Binding, Subject};
@@ -38,14 +39,17 @@ fn ended(email: &str) -> ConnectError {
 }
 
 impl Directory {
-    /// Checks that the caller may let others into accounts: only people who have just signed in. The holder of a stolen API key
-    /// could stay by an account of their own.
-    async fn allow_link(&self, context: &RequestContext, what: &'static str) -> Result<(), ConnectError> {
+    /// Checks that the caller may let others into accounts: only people who have just signed in, on this server's pages or with
+    /// a client that may keep what outlives its tokens. The holder of a stolen API key, or another client, could stay by an
+    /// account of their own.
+    pub(super) async fn allow_entry(
+        &self,
+        context: &RequestContext,
+        what: &'static str,
+    ) -> Result<(), ConnectError> {
         let caller = caller(context)?;
-        let verdict = match caller.principal.is_person() {
-            true => policy::recently_signed_in(caller, self.state.clock.now(), what),
-            false => Err(Denied::Person(what)),
-        };
+        let by_keeper = caller.session_id().is_some() || is_keeper(&self.state, caller).await?;
+        let verdict = policy::may_let_in(caller, by_keeper, self.state.clock.now(), what);
         allow(&self.state.audit, context, verdict).await
     }
 
@@ -59,7 +63,7 @@ impl Directory {
         let Invitation { email, name, roles } = invitation;
         check_email("email", &email)?;
         check_text("name", &name)?;
-        self.allow_link(context, "inviting a person").await?;
+        self.allow_entry(context, "inviting a person").await?;
         let asked = roles.is_some();
         let roles = match roles {
             Some(roles) if roles.is_empty() => roles,
@@ -109,6 +113,11 @@ impl Directory {
             roles.iter().fold(event, |event, role| event.detail(Detail::Role, &role.role))
         })
         .await;
+        for RoleIn { role, limit } in roles {
+            let (role, limit) = (role.clone(), limit.clone());
+            let binding = Binding { subject: Subject::user(&user.id), role, limit };
+            self.record_role(context, Kind::RoleGranted, &binding).await;
+        }
         Ok((user, link))
     }
 
@@ -164,7 +173,13 @@ impl Directory {
                 "this server has no sign-in with a password: the setting session.passwords is false",
             ));
         }
-        self.allow_link(context, "a link that sets a password").await?;
+        self.allow_entry(context, "a link that sets a password").await?;
+        // It would outlive the sign-in of whoever asks.
+        if caller(context)?.subject == user.id {
+            return Err(ConnectError::failed_precondition(
+                "this is your own account: change the password on the page of your account",
+            ));
+        }
         self.allow_all_of(context, &Subject::user(&user.id)).await?;
         let token = LinkToken::generate().map_err(|error| unavailable(&error))?;
         let link = self.link(context, user, LinkPurpose::Password, PASSWORD_LINK_LIFETIME)?;

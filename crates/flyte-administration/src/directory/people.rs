@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Directory, check_text, ended_key};
 use crate::rights::check_limit;
 use buffa::MessageField;
-use flyte_access::policy::{self, Denied};
+use flyte_access::policy;
 use flyte_audit::{Detail, Event, Kind};
 use flyte_identity::{PasswordOwner, Passwords};
 use flyte_model::{Limit, Role};
@@ -84,13 +84,10 @@ impl Directory {
         check_email(field, &email)?;
         check_text("name", &name)?;
         let roles = self.roles_of_new(context, &wanted).await?;
-        let caller = caller(context)?;
-        // A password is enough to sign in. The holder of a stolen API key could stay by an account of their own.
-        let verdict = match with_password && !caller.principal.is_person() {
-            true => Err(Denied::Person("creating an account with a password")),
-            false => Ok(()),
-        };
-        allow(&self.state.audit, context, verdict).await?;
+        // A password is enough to sign in.
+        if with_password {
+            self.allow_entry(context, "creating an account with a password").await?;
+        }
         let password = match with_password {
             true => Some(Passwords::generate().map_err(|error| password_error(&error))?),
             false => None,

@@ -88,7 +88,7 @@ impl Directory {
         let role = self.custom_role("name", name).await?;
         let caller = caller(context)?;
         let verdict = policy::may_hand_out(caller, permission.into(), &Limit::default())
-            .and_then(|()| may_appoint(caller, permission.into()));
+            .and_then(|()| may_appoint(caller, permission.into(), self.state.clock.now()));
         allow(&self.state.audit, context, verdict).await?;
         if self.state.store.add_role_permission(&role.name, permission).await.map_err(store_error)? {
             self.changed(context, Kind::RoleChanged, |event| {

@@ -129,6 +129,16 @@ async fn only_administrators_who_have_just_signed_in_let_others_into_accounts() 
         let error = server.user_error("Root", method, request.clone()).await;
         assert!(error.1.contains("needs a sign-in of the last 15 minutes"), "{method}: {error:?}");
     }
+    // What else lets others in, or makes them administrators.
+    let admin = json!({"role": "admin"});
+    for (method, request) in [
+        ("UserService/CreateUser", json!({"email": "eve@example.com", "withPassword": true})),
+        ("UserService/CreateUser", json!({"email": "eve@example.com", "roles": [admin]})),
+        ("RoleService/GrantRole", json!({"subject": {"user": "ada@example.com"}, "grant": admin})),
+    ] {
+        let error = server.json(&format!("/flyteauth.{method}"), Some("Root"), &request).await.error();
+        assert!(error.1.contains("needs a sign-in of the last 15 minutes"), "{method}: {error:?}");
+    }
     assert!(server.plane.store.user_by_email("eve@example.com").await.unwrap().is_none());
 }
 
@@ -163,4 +173,25 @@ async fn a_link_gives_no_more_than_its_creator_has() {
     server.user_call("Root", "InviteUser", root).await;
     let again = json!({"email": "carl@example.com", "roles": [{"role": "accounts"}]});
     assert_eq!(server.user_error("Ada", "InviteUser", again).await.0, "permission_denied");
+}
+
+#[tokio::test]
+async fn other_clients_let_no_one_in() {
+    let server = Server::start().await;
+    let roles = json!([{"role": "viewer"}]);
+    let requests = [
+        ("InviteUser", json!({"email": "eve@example.com", "roles": roles})),
+        ("CreatePasswordLink", json!({"user": "ada@example.com"})),
+        ("CreateUser", json!({"email": "eve@example.com", "withPassword": true, "roles": roles})),
+    ];
+    let token = server.token_by("other", "Root", &["all"], NOW);
+    for (method, request) in &requests {
+        let error = server.call(&token, &format!("{USERS}/{method}"), request.clone()).await.error();
+        assert_eq!(error.0, "permission_denied", "{method}: {}", error.1);
+        assert!(error.1.contains("client"), "{method}: {}", error.1);
+    }
+    assert!(server.plane.store.user_by_email("eve@example.com").await.unwrap().is_none());
+    // A link to one's own account would outlive the sign-in.
+    let own = json!({"user": "root@example.com"});
+    assert_eq!(server.user_error("Root", "CreatePasswordLink", own).await.0, "failed_precondition");
 }

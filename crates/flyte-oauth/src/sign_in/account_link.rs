@@ -33,6 +33,7 @@ use flyte_pages::{
     NewPasswordView, continue_page, csrf, error_page, internal_error_page, new_password_page,
     password_set_page,
 };
+use flyte_policy::Subject;
 use flyte_secrets::opaque_token;
 use flyte_store::{AccountLink, LinkPurpose, StoreError, User};
 
@@ -75,14 +76,34 @@ struct Opened {
     user: User,
 }
 
+/// The link with this token, if it can be used for this purpose.
+///
+/// Whoever made a link can use it themselves. So a link that one user made for another works only while its maker has all that
+/// the account has: an account may get more after it was invited, and an administrator may lose their role.
+pub(super) async fn valid(
+    server: &AuthorizationServer,
+    token: &str,
+    purpose: LinkPurpose,
+) -> Result<Option<AccountLink>, StoreError> {
+    let found = server.store.account_link_by_token(&opaque_token::hash(token), server.clock.now()).await?;
+    let Some(link) = found.filter(|link| link.purpose == purpose) else { return Ok(None) };
+    if let Some(maker) = &link.created_by {
+        let policies = server.access.reload_policies().await?;
+        let [own, given] = [maker, &link.user_id].map(|id| policies.grants(&Subject::user(id)));
+        if !own.cover(&given) {
+            tracing::warn!(link = link.id, "a link was refused: its account has more than its maker");
+            return Ok(None);
+        }
+    }
+    Ok(Some(link))
+}
+
 async fn open(
     server: &AuthorizationServer,
     token: &str,
     purpose: LinkPurpose,
 ) -> Result<Option<Opened>, StoreError> {
-    let hash = opaque_token::hash(token);
-    let found = server.store.account_link_by_token(&hash, server.clock.now()).await?;
-    let Some(link) = found.filter(|link| link.purpose == purpose) else { return Ok(None) };
+    let Some(link) = valid(server, token, purpose).await? else { return Ok(None) };
     let user = server.store.user_by_id(&link.user_id).await?;
     Ok(user.map(|user| Opened { link, user }))
 }

@@ -13,7 +13,7 @@ use flyte_model::{ClientId, Limit, Rights, Role, Scope, clock::Clock};
 use flyte_runner_local::process::{self, Found};
 use flyte_secrets::opaque_token;
 use flyte_settings::Config;
-use flyte_store::{ApiKey, ApiKeyStore as _, UserStore as _};
+use flyte_store::{AccountLinkStore as _, ApiKey, ApiKeyStore as _, UserStore as _};
 use flyte_store_sqlite::SqliteStore;
 
 const NOW: i64 = 1_800_000_000;
@@ -249,6 +249,9 @@ async fn a_restore_keeps_revocations() {
         store.create_api_key(&key(name, secret)).await.unwrap();
     }
     let admin = store.user_by_email("admin@localhost").await.unwrap().unwrap();
+    let link = flyte_identity::account_link::link(&admin, flyte_store::LinkPurpose::Password, NOW, 3600);
+    let link_token = opaque_token::hash("link");
+    assert!(store.create_account_link(&link, &link_token).await.unwrap());
     world.create();
     store.delete_api_key(&ClientId::from_static("deleted"), NOW).await.unwrap();
     let newer = opaque_token::hash("4");
@@ -281,6 +284,8 @@ async fn a_restore_keeps_revocations() {
     assert!(restored.api_key_by_id(&ClientId::from_static("kept")).await.unwrap().is_some());
     let admin = restored.user_by_email("admin@localhost").await.unwrap().unwrap();
     assert_eq!(admin.password_hash.as_deref(), Some("newer"));
+    let link = async |store: &SqliteStore| store.account_link_by_token(&link_token, NOW).await.unwrap();
+    assert_eq!(link(&restored).await, None, "it was used after the backup");
     let count = |path: &Path| -> i64 {
         let connection = rusqlite::Connection::open(path.join("flyte.db")).unwrap();
         connection.query_row("SELECT count(*) FROM signing_keys", [], |row| row.get(0)).unwrap()
@@ -288,4 +293,5 @@ async fn a_restore_keeps_revocations() {
     assert_eq!(count(&config.data_dir), 0, "earlier tokens are refused");
     let (_, kept) = world.restore("kept", true).await.unwrap();
     assert!(count(&kept.data_dir) > 0);
+    assert_eq!(link(&SqliteStore::open(&kept.data_dir.join("flyte.db")).unwrap()).await, None);
 }

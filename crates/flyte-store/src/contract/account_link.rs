@@ -124,6 +124,23 @@ pub async fn a_link_ends_with_what_it_was_made_for(store: Backend) {
     all_ended().await;
 }
 
+pub async fn links_end_with_the_account_of_the_user_who_made_them(store: Backend) {
+    with_ada(&store).await;
+    for name in ["dan", "eve"] {
+        store.create_user(&user(name)).await.unwrap();
+    }
+    let made_by =
+        |name: &str, purpose| AccountLink { created_by: Some(format!("id-{name}")), ..link("ada", purpose) };
+    store.create_account_link(&made_by("dan", Password), &hash("dan")).await.unwrap();
+    store.create_account_link(&made_by("eve", Invitation), &hash("eve")).await.unwrap();
+    store.disable_user("id-dan", NOW).await.unwrap();
+    assert!(!is_valid(&store, "dan").await && is_valid(&store, "eve").await);
+    store.enable_user("id-dan").await.unwrap();
+    assert!(!is_valid(&store, "dan").await, "it does not come back");
+    store.delete_user("id-eve", NOW).await.unwrap();
+    assert!(!is_valid(&store, "eve").await);
+}
+
 pub async fn a_sign_in_ends_links_that_set_a_password(store: Backend) {
     store.create_user(&user("ada")).await.unwrap();
     for purpose in [Password, Invitation, Email] {

@@ -4,8 +4,8 @@ use super::{
     Backend, NOW, client, code, hash, outside_identity::identity, session, token as refresh_token, user,
 };
 use crate::{
-    BrowserSession, DeviceAuthorization, DeviceDecision, DevicePoll, EndedAtProvider, OutsideSession,
-    ProviderGrant,
+    AuthorizationCode, BrowserSession, DeviceAuthorization, DeviceDecision, DevicePoll, EndedAtProvider,
+    OutsideSession, ProviderGrant,
 };
 
 const ISSUER: &str = "https://id.example";
@@ -32,8 +32,7 @@ async fn sign_ins(store: &Backend) {
     for (name, user) in [("a", "ada"), ("b", "ada"), ("c", "ada"), ("d", "bob")] {
         let session = BrowserSession { id: format!("session-{name}"), ..session(name, user, NOW + 1000) };
         assert!(store.create_session(&session, Some("$hash")).await.unwrap());
-        let code =
-            crate::AuthorizationCode { user_id: format!("id-{user}"), session_id: session.id, ..code(name) };
+        let code = AuthorizationCode { user_id: format!("id-{user}"), session_id: session.id, ..code(name) };
         assert!(store.create_code(&code).await.unwrap());
         store.redeem_code(&code.code_hash, Some(&refresh_token(name)), NOW).await.unwrap();
     }
@@ -140,6 +139,9 @@ pub async fn a_grant_has_one_owner_at_a_time(store: Backend) {
     assert_eq!(due(NOW).await, [], "there is no identity");
     sign_ins(&store).await;
     let first = grant(Some(b"a"), NOW + 10);
+    store.add_provider_grant(&first).await.unwrap();
+    store.add_provider_grant(&grant(None, NOW)).await.unwrap();
+    assert_eq!(store.provider_grant(ISSUER, "1").await.unwrap().as_ref(), Some(&first), "it has one");
     store.put_provider_grant(&first).await.unwrap();
     assert_eq!(due(NOW + 9).await, []);
     assert_eq!(due(NOW + 10).await, std::slice::from_ref(&first));
@@ -172,9 +174,20 @@ pub async fn what_is_no_longer_in_use_is_deleted(store: Backend) {
         store.put_provider_grant(&grant).await.unwrap();
     }
     assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 0);
-    // Programs outlive the browser's session.
+    // Programs outlive the browser's session, also those that have not redeemed their code yet.
+    let late = AuthorizationCode {
+        user_id: "id-bob".to_owned(),
+        session_id: "session-d".to_owned(),
+        expires_at: NOW + 60,
+        ..code("late")
+    };
+    assert!(store.create_code(&late).await.unwrap());
     store.delete_session("session-d").await.unwrap();
     assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 0);
+    store.revoke_session_families("session-d", NOW).await.unwrap();
+    assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 0, "of the code");
+    store.redeem_code(&late.code_hash, Some(&refresh_token("late")), NOW).await.unwrap();
+    assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 0, "of the program");
     store.revoke_session_families("session-d", NOW).await.unwrap();
     assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 2, "the session and the grant");
     assert_eq!(store.outside_session("session-d").await.unwrap(), None);

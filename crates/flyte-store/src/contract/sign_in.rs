@@ -136,12 +136,14 @@ pub async fn one_sign_in_ends_with_what_it_authorized(store: Backend) {
     let refresh = store.peek_refresh_token(&token("one").token_hash, &flyte, NOW + 6).await.unwrap();
     assert_eq!(refresh, None);
 
-    // The session ends with the program and with a code that is not redeemed yet; the device is apart.
+    // The session ends with the program, and with a code and a device that have no tokens yet; the device that has is apart.
     assert!(store.create_code(&code("four")).await.unwrap());
+    let waiting = device(&store, "five").await;
     let rest =
         EndedSignIns { sessions: vec!["session-ada".to_owned()], families: vec!["family-three".to_owned()] };
     assert_eq!(end("id-ada", "session-ada").await, rest);
     assert_eq!(store.peek_code(&code("four").code_hash, NOW + 6).await.unwrap(), None);
+    assert_eq!(redeem(&store, &waiting, "five", NOW + 6).await, DeviceRedemption::Unknown);
     assert_eq!(ids(&store, "ada", NOW + 6).await, ["family-two"]);
     let revoked = store.families_revoked_since(NOW + 5).await.unwrap();
     assert_eq!(revoked.len(), 2, "{revoked:?}");

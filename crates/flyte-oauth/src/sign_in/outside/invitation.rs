@@ -10,7 +10,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Address, account, failure};
-use crate::AuthorizationServer;
+use crate::{AuthorizationServer, sign_in::account_link};
 use flyte_audit::{Event, Kind};
 use flyte_identity::cookie;
 use flyte_pages::error_page;
@@ -35,8 +35,8 @@ pub(super) async fn accept(
     let token =
         format!("{}{}", opaque_token::Kind::AccountLink.prefix(), URL_SAFE_NO_PAD.encode(secret.as_ref()));
     let (hash, now) = (opaque_token::hash(&token), server.clock.now());
-    let found = server.store.account_link_by_token(&hash, now).await?;
-    let Some(link) = found.filter(|link| link.purpose == LinkPurpose::Invitation) else { return Ok(None) };
+    let found = account_link::valid(server, &token, LinkPurpose::Invitation).await?;
+    let Some(link) = found else { return Ok(None) };
     let invited = normalize_email(&link.email);
     let verified = profile.verified_email.as_ref().map(VerifiedEmail::as_str);
     if invited.is_none() || invited.as_deref() != verified {

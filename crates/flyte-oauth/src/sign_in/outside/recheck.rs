@@ -135,10 +135,44 @@ pub async fn run(server: &Arc<AuthorizationServer>) -> Result<(), StoreError> {
 /// [`StoreError`].
 pub(crate) async fn before_use(server: &AuthorizationServer, session_id: &str) -> Result<(), StoreError> {
     let Some(session) = server.store.outside_session(session_id).await? else { return Ok(()) };
-    match server.store.provider_grant(&session.issuer, &session.subject).await? {
+    let grant = match server.store.provider_grant(&session.issuer, &session.subject).await? {
+        None => begin_late(server, &session).await?,
+        grant => grant,
+    };
+    match grant {
         Some(grant) if grant.due_at <= server.clock.now() => check(server, &grant).await,
         _ => Ok(()),
     }
+}
+
+/// The grant for a session that has none: it began while its provider was not asked again, or its grant ended with an earlier
+/// session. The age of the oldest sign-in decides. `None` if the provider is still not asked again.
+async fn begin_late(
+    server: &AuthorizationServer,
+    session: &OutsideSession,
+) -> Result<Option<ProviderGrant>, StoreError> {
+    let OutsideSession { issuer, subject, .. } = session;
+    let Some(identity) = server.store.outside_identity(issuer, subject).await? else { return Ok(None) };
+    let provider = provider_of(server, &identity).filter(|provider| provider.rechecks());
+    let Some(provider) = provider else { return Ok(None) };
+    let oldest = server.store.oldest_outside_session(issuer, subject).await?.unwrap_or(session.started_at);
+    let grant = ProviderGrant {
+        issuer: issuer.clone(),
+        subject: subject.clone(),
+        hidden_token: None,
+        checked_at: oldest,
+        due_at: oldest.saturating_add(provider.settings().max_session),
+        failing_since: None,
+    };
+    server.store.add_provider_grant(&grant).await?;
+    server.store.provider_grant(issuer, subject).await
+}
+
+/// The provider of an identity: the section of the settings that it signed in through, or another one of the same issuer.
+fn provider_of<'a>(server: &'a AuthorizationServer, identity: &OutsideIdentity) -> Option<&'a Provider> {
+    let providers = &server.outside.providers;
+    let own = providers.get(&identity.provider).filter(|provider| provider.serves(&identity.issuer));
+    own.or_else(|| providers.iter().find(|provider| provider.serves(&identity.issuer)))
 }
 
 /// A question to a provider.
@@ -160,10 +194,7 @@ async fn check(server: &AuthorizationServer, grant: &ProviderGrant) -> Result<()
     let Some(identity) = server.store.outside_identity(&grant.issuer, &grant.subject).await? else {
         return Ok(());
     };
-    let providers = &server.outside.providers;
-    let own = providers.get(&identity.provider).filter(|provider| provider.serves(&grant.issuer));
-    let provider = own.or_else(|| providers.iter().find(|provider| provider.serves(&grant.issuer)));
-    let Some(provider) = provider else {
+    let Some(provider) = provider_of(server, &identity) else {
         return end(server, &taken, &identity, "provider removed", now).await;
     };
     if !provider.rechecks() {

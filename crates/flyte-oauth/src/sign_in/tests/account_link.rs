@@ -3,17 +3,24 @@
 use super::*;
 use flyte_identity::account_link::{self, LinkToken};
 use flyte_model::clock::UnixTime;
-use flyte_store::LinkPurpose;
+use flyte_policy::{Binding, Subject};
+use flyte_store::{AccountLink, LinkPurpose};
 use secrecy::ExposeSecret as _;
 
 pub(super) const NEW: &str = "a kettle over the quiet river";
 
 /// Creates a link of Ada; returns the path of its page.
 pub(super) async fn link(server: &Server, purpose: LinkPurpose, lifetime: UnixTime) -> String {
+    link_by(server, None, purpose, lifetime).await
+}
+
+/// Creates a link of Ada that this user made.
+async fn link_by(server: &Server, maker: Option<&str>, purpose: LinkPurpose, lifetime: UnixTime) -> String {
     let state = &server.state;
     let user = state.store.user_by_email("ada@example.com").await.unwrap().unwrap();
     let token = LinkToken::generate().unwrap();
     let link = account_link::link(&user, purpose, state.clock.now(), lifetime);
+    let link = AccountLink { created_by: maker.map(str::to_owned), ..link };
     assert!(state.store.create_account_link(&link, &token.hash).await.unwrap());
     let url = token.url(&state.config, purpose).expose_secret().to_owned();
     url.strip_prefix("https://localhost:8443").unwrap().to_owned()
@@ -107,4 +114,37 @@ async fn a_refused_password_keeps_the_link() {
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
     let again = [("password", NEW), ("again", NEW)];
     assert_eq!(send(&mut browser, &page, "/reset", &again).await.location(), "/reset?done=1");
+}
+
+#[tokio::test]
+async fn a_link_works_only_while_its_maker_has_all_that_the_account_has() {
+    let server = Server::start().await;
+    let store = &server.state.store;
+    let bind = async |user: &str, role: &str| {
+        let subject = Subject::user(user);
+        let binding = Binding { subject, role: role.to_owned(), limit: flyte_model::Limit::default() };
+        assert!(store.bind_role(&binding, 0).await.unwrap(), "{binding:?}");
+        binding
+    };
+    for purpose in [LinkPurpose::Invitation, LinkPurpose::Password] {
+        let ada = store.user_by_email("ada@example.com").await.unwrap().unwrap();
+        let maker = bind("id-of-Elsewhere", "admin").await;
+        let href = link_by(&server, Some("id-of-Elsewhere"), purpose, 60).await;
+        let mut browser = server.browser();
+        let page = browser.get(&href).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        // The maker is no administrator any more.
+        store.unbind_role(&maker).await.unwrap();
+        let path = href.split('?').next().unwrap();
+        assert_eq!(send(&mut browser, &page, path, &[("password", NEW)]).await.status, StatusCode::GONE);
+        assert_eq!(browser.get(&href).await.status, StatusCode::GONE);
+        assert_eq!(store.user_by_id(&ada.id).await.unwrap(), Some(ada), "nothing has happened");
+    }
+    // A viewer's link, until the account gets more.
+    bind("id-of-Elsewhere", "contributor").await;
+    let href = link_by(&server, Some("id-of-Elsewhere"), LinkPurpose::Invitation, 60).await;
+    let mut browser = server.browser();
+    let status = browser.get(&href).await.status;
+    bind("id-of-Ada", "admin").await;
+    assert_eq!((status.as_u16(), browser.get(&href).await.status), (200, StatusCode::GONE));
 }

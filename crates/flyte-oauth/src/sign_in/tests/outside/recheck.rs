@@ -250,3 +250,17 @@ async fn a_provider_that_is_removed_from_the_settings_ends_access() {
     assert_eq!(who(&mut browser).await, None);
     assert_eq!(ended(&world).await, ["provider removed"]);
 }
+
+#[tokio::test]
+async fn a_session_without_a_grant_is_asked_about_too() {
+    let world = start().await;
+    let mut browser = signed_in(&world).await;
+    let grant = world.store().provider_grant(&world.remote.url, "u1").await.unwrap().unwrap();
+    assert!(world.store().delete_provider_grant(&grant).await.unwrap(), "as if nothing had been asked then");
+    let max_session = world.server.state.config.providers[0].max_session;
+    world.server.state.clock.advance(max_session - 1);
+    assert!(who(&mut browser).await.is_some());
+    world.server.state.clock.advance(1);
+    assert_eq!(who(&mut browser).await, None);
+    assert_eq!(ended(&world).await, ["sign-in too old"]);
+}
