@@ -7,27 +7,13 @@ use crate::{refusal::Refusal, visit::Visit};
 
 /// The sections, in the order of the page. Each has a page of its own, here or in another crate.
 const SECTIONS: &[Entry] = &[
-    entry(
-        "/account/profile",
-        "Name and e-mail address",
-        "How others see you, and the address that you sign in with",
-    ),
+    entry("/account/profile", "Name and e-mail address", "How others see you, and what you sign in with"),
     entry("/account/password", "Password", "Change it, and sign out everywhere else"),
-    entry(
-        "/account/connections",
-        "Connected accounts",
-        "The accounts at other providers with which you can sign in",
-    ),
-    entry(
-        "/account/sessions",
-        "Browsers, terminals and devices",
-        "What you are signed in with, where, and since when",
-    ),
-    entry(
-        "/account/applications",
-        "Applications",
-        "The programs of others that you allowed to use your account",
-    ),
+    entry("/account/connections", "Connected accounts", "The accounts at providers with which you can sign in"),
+    entry("/account/sessions", "Browsers, terminals and devices", "What is signed in, where, and since when"),
+    entry("/account/keys", "API keys", "The keys that you created for machines, and when they expire"),
+    entry("/account/applications", "Applications", "The programs of others that may use your account"),
+    entry("/account/activity", "Activity", "What happened in your name: sign-ins, changes, refused calls"),
 ];
 
 const fn entry(href: &'static str, title: &'static str, what: &'static str) -> Entry {

@@ -4,12 +4,15 @@
 //! ([`flyte_rpc::Local`]), so the [door](flyte_access::door) decides about pages as it does about calls.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod agent;
+mod api_keys;
 mod applications;
 mod connections;
 mod index;
 mod profile;
 mod refusal;
+mod shown_once;
 mod sign_ins;
 #[cfg(test)]
 mod tests;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
 
+pub use self::shown_once::ShownOnce;
 use flyte_access::Access;
 use flyte_audit::Audit;
 use flyte_identity::session::Sessions;
@@ -47,6 +51,8 @@ pub struct Account {
     pub audit: Audit,
     /// The current time.
     pub clock: Clock,
+    /// Secrets that wait for the page that shows them.
+    pub shown_once: ShownOnce,
 }
 
 /// The routes of the pages.
@@ -57,6 +63,10 @@ pub fn router(account: Arc<Account>) -> Router {
         .route("/account/sessions", get(sign_ins::show).post(sign_ins::end))
         .route("/account/applications", get(applications::show).post(applications::withdraw))
         .route("/account/connections", get(connections::show).post(connections::remove))
+        .route("/account/keys", get(api_keys::show).post(api_keys::change))
+        .route("/account/keys/secret", get(api_keys::show_secret))
+        .route("/account/activity", get(activity::show))
+        .route("/account/activity.csv", get(activity::export))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(account)
 }

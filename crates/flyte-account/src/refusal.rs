@@ -4,6 +4,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
+use connectrpc::{ConnectError, ErrorCode};
 use flyte_pages::{encode, error_page, internal_error_page};
 use flyte_settings::endpoints;
 use flyte_store::StoreError;
@@ -19,6 +20,8 @@ pub(crate) enum Refusal {
     OutOfDate,
     /// A form cannot be read.
     BadForm,
+    /// A call failed.
+    Call(ConnectError),
     /// The store failed.
     Store(StoreError),
 }
@@ -26,6 +29,12 @@ pub(crate) enum Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<ConnectError> for Refusal {
+    fn from(error: ConnectError) -> Self {
+        Self::Call(error)
     }
 }
 
@@ -51,6 +60,17 @@ impl IntoResponse for Refusal {
                 "The form is not valid",
                 "A field is missing, too long, or has the wrong type. Nothing was changed: open the page again.",
             ),
+            Self::Call(error) if error.code == ErrorCode::InvalidArgument => error_page(
+                StatusCode::BAD_REQUEST,
+                "The address is not valid",
+                "It has a value that this page does not accept. Go back, and open the page again.",
+            ),
+            Self::Call(error) if error.code == ErrorCode::PermissionDenied => error_page(
+                StatusCode::FORBIDDEN,
+                "You may not see this",
+                "Ask the server's administrator for a role.",
+            ),
+            Self::Call(error) => internal_error_page(&error),
             Self::Store(error) => internal_error_page(&error),
         }
     }

@@ -1,5 +1,7 @@
 //! The pages as a browser gets them, with the authorization server and the services that they call.
 
+mod activity;
+mod api_keys;
 mod applications;
 mod connections;
 mod profile;
@@ -22,7 +24,7 @@ use http_body_util::BodyExt as _;
 use secrecy::ExposeSecret as _;
 use tower::ServiceExt as _;
 
-use crate::{Account, router};
+use crate::{Account, ShownOnce, router};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 
@@ -30,6 +32,7 @@ const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 
 struct Server {
     parts: Parts,
     oauth: Arc<AuthorizationServer>,
+    services: Services,
     router: Router,
 }
 
@@ -87,12 +90,13 @@ impl Server {
             store: Arc::clone(store),
             audit: parts.audit.clone(),
             clock: clock.clone(),
+            shown_once: ShownOnce::default(),
         };
         let router = flyte_oauth::router(&oauth)
             .with_state(Arc::clone(&oauth))
             .merge(flyte_rpc::router(&services, Router::new()))
             .merge(router(Arc::new(account)));
-        Self { parts, oauth, router }
+        Self { parts, oauth, services, router }
     }
 
     /// Signs a program in with a browser: its family, and a refresh token.
@@ -206,7 +210,14 @@ impl Browser<'_> {
 #[tokio::test]
 async fn the_pages_need_a_session_and_come_back_after_a_sign_in() {
     let server = Server::start().await;
-    for path in ["/account", "/account/profile", "/account/sessions", "/account/applications"] {
+    for path in [
+        "/account",
+        "/account/profile",
+        "/account/sessions",
+        "/account/applications",
+        "/account/keys",
+        "/account/activity",
+    ] {
         let answer = server.send(Request::get(path), "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
         assert_eq!(answer.location, format!("/login?return_to={}", path.replace('/', "%2F")));

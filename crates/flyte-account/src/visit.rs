@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::{
     Form,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, Method, request::Parts},
+    http::{HeaderMap, Method, Uri, request::Parts},
 };
+use connectrpc::client::ClientConfig;
 use flyte_identity::session::SignedIn;
 use flyte_pages::{account::Frame, csrf};
+use flyte_rpc::Local;
+use flyte_settings::reserved;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{Account, refusal::Refusal};
@@ -36,7 +39,18 @@ impl FromRequestParts<Arc<Account>> for Visit {
     }
 }
 
+/// The address of calls within this process. No connection is made to it.
+const HERE: &str = "http://localhost";
+
 impl Visit {
+    /// The transport of RPCs as this user, and the configuration of their clients.
+    pub(crate) async fn calls(&self, account: &Account) -> Result<(Local, ClientConfig), Refusal> {
+        let mut caller = account.access.caller_of_session(&self.who.user, &self.who.session).await?;
+        caller.client_id = reserved::ACCOUNT;
+        let calls = account.services.by(Arc::new(caller));
+        Ok((calls, ClientConfig::new(Uri::from_static(HERE))))
+    }
+
     /// What all pages show.
     pub(crate) fn frame(&self) -> Frame<'_> {
         Frame { email: &self.who.user.email, notice: None, error: None }

@@ -2,6 +2,8 @@
 //!
 //! All of them extend `account/base.html` and show a [`Frame`]. Their forms post to the address of the page.
 
+mod activity;
+mod api_keys;
 mod connections;
 mod sign_ins;
 
@@ -14,6 +16,8 @@ use axum::{
 use super::{console::Moment, csrf, page::scripted_page};
 use flyte_model::clock::UnixTime;
 
+pub use activity::{ActivityFilter, ActivityRow, ActivityView, activity_page};
+pub use api_keys::{ApiKeyForm, ApiKeyView, ApiKeysView, NewSecretView, api_keys_page, new_secret_page};
 pub use connections::{ConnectionView, ConnectionsView, connections_page};
 pub use sign_ins::{ApplicationView, SignInView, SignInsView, applications_page, sign_ins_page};
 

@@ -24,7 +24,7 @@ use crate::{
     app::{App, Backend, Embedded},
     panic, upstream,
 };
-use flyte_account::Account;
+use flyte_account::{Account, ShownOnce};
 use flyte_admin_pages::AdminPages;
 use flyte_console::Console;
 use flyte_gateway::Gateway;
@@ -138,6 +138,7 @@ fn account_pages(app: &App, services: Services) -> Router {
         store: Arc::clone(&app.store),
         audit: app.audit.clone(),
         clock: app.clock.clone(),
+        shown_once: ShownOnce::default(),
     };
     flyte_account::router(Arc::new(account))
         .layer(middleware::map_response(flyte_pages::security_headers))
