@@ -145,6 +145,7 @@ impl Served {
             auth_type: AuthType::Pkce,
             auth_type_chosen: true,
             headless: false,
+            match_number: false,
             credentials: Credentials::default(),
             http: self.http_options(),
             overrides: Overrides::default(),

@@ -153,6 +153,7 @@ impl Context {
         let mut options =
             SessionOptions::from_config(self.endpoint()?, &self.config, &self.environment, person);
         options.headless = headless;
+        options.match_number = self.global.match_number;
         Ok(Session::new(self.with_key(options)))
     }
 

@@ -33,6 +33,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, conflicts_with = "auth_type")]
     pub(crate) headless: bool,
 
+    /// If a sign-in is needed, use another device, and enter a number there that is shown here
+    #[arg(id = "match", long = "match", global = true, conflicts_with = "auth_type", hide_short_help = true)]
+    pub(crate) match_number: bool,
+
     /// Organization to use instead of the configured one
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) org: Option<String>,
@@ -96,12 +100,13 @@ impl ImageBuilder {
 }
 
 impl Global {
-    /// The options with `-o wide` replaced by a table with all columns.
+    /// The options with `-o wide` replaced by a table with all columns, and with what others imply.
     #[must_use]
     pub(crate) fn settled(mut self) -> Self {
         if self.format == Format::Wide {
             (self.format, self.wide) = (Format::Table, true);
         }
+        self.headless |= self.match_number;
         self
     }
 }

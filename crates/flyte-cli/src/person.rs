@@ -192,6 +192,7 @@ impl Interaction for Terminal {
             url: code.url.as_str(),
             verification_uri: code.verification_uri.as_str(),
             user_code: &code.user_code,
+            number: code.number.as_deref(),
             expires_in: code.expires_in.as_secs(),
         });
         self.tell(&device::prompt(code, qr::fitting(code.url.as_str()), clipboard::is_available()));

@@ -3,6 +3,7 @@
 //! `activate`.
 
 pub mod activate;
+mod number;
 #[cfg(test)]
 mod tests;
 pub mod user_code;
@@ -47,6 +48,9 @@ struct Body<'a> {
     verification_uri_complete: String,
     expires_in: i64,
     interval: i64,
+    /// Our extension: the number that the device shows, if the page asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matching_number: Option<String>,
 }
 
 /// Handles a device's request.
@@ -72,8 +76,10 @@ pub(super) async fn post(
     // defines for authorization requests.
     let max_age = form.one("max_age")?.map(max_age).transpose()?;
 
-    let now = server.clock.now();
     let tokens = &server.config.tokens;
+    let match_number = number::choose(tokens.device_match, form.one(number::PARAMETER)?)?;
+
+    let now = server.clock.now();
     let mut device = DeviceAuthorization {
         device_code_hash: Default::default(),
         user_code_hash: Default::default(),
@@ -82,6 +88,7 @@ pub(super) async fn post(
         scopes,
         audience,
         max_age,
+        match_number,
         address: address.to_string(),
         interval: tokens.device_poll_interval,
         created_at: now,
@@ -98,6 +105,7 @@ pub(super) async fn post(
         verification_uri_complete,
         expires_in: tokens.device_code_ttl,
         interval: tokens.device_poll_interval,
+        matching_number: match_number.map(|number| number.to_string()),
     })
     .into_response();
     error::no_store(response.headers_mut());

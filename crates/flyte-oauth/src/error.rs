@@ -55,6 +55,8 @@ pub enum ErrorCode {
     RequestUriNotSupported,
     /// OpenID Connect Core: the `registration` parameter is not supported.
     RegistrationNotSupported,
+    /// Our extension of RFC 8628: the server demands a number that the device shows, and the client did not ask for one.
+    NumberMatchingRequired,
 }
 
 impl ErrorCode {
@@ -81,6 +83,7 @@ impl ErrorCode {
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
+            Self::NumberMatchingRequired => "number_matching_required",
         }
     }
 }

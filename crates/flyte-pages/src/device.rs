@@ -40,6 +40,10 @@ pub struct DeviceView {
     pub age: String,
     /// The requested scopes.
     pub scopes: Scopes,
+    /// Whether the page asks for the number that the device shows.
+    pub asks_number: bool,
+    /// Whether the number was left out, or was no number.
+    pub is_number_missing: bool,
 }
 
 impl DeviceView {
@@ -57,6 +61,8 @@ impl DeviceView {
         let age = now.saturating_sub(device.created_at);
         Self {
             client_name,
+            asks_number: device.match_number.is_some(),
+            is_number_missing: false,
             client_id: device.client_id,
             user_email,
             user_code,
@@ -126,6 +132,12 @@ struct ConfirmTemplate<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "device_wrong_number.html")]
+struct WrongNumberTemplate<'a> {
+    view: &'a DeviceView,
+}
+
+#[derive(Template)]
 #[template(path = "device_decided.html")]
 struct DecidedTemplate<'a> {
     view: &'a DeviceView,
@@ -146,15 +158,22 @@ pub fn enter_code_page(user_email: &str, typed: &str, refusal: Option<CodeRefusa
     response
 }
 
-/// The page that asks whether to sign the device in. Its form posts `csrf`, `user_code` and `decision` (`approve` or
-/// `deny`) to `/device`.
+/// The page that asks whether to sign the device in. Its form posts `csrf`, `user_code`, `decision` (`approve` or
+/// `deny`) and, if the view asks for it, `number` to `/device`.
 #[must_use]
 pub fn confirm_device_page(config: &Config, headers: &HeaderMap, view: &DeviceView) -> Response {
     let csrf = csrf::token(headers);
     let return_to = query::encode(&format!("/device?user_code={}", view.user_code));
     let template =
         ConfirmTemplate { view, server: server_name(config), csrf: &csrf.token, return_to: &return_to };
-    csrf.attach(page(StatusCode::OK, &template, &FormAction::own()))
+    let status = if view.is_number_missing { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    csrf.attach(page(status, &template, &FormAction::own()))
+}
+
+/// The page after a wrong number, which has ended the code.
+#[must_use]
+pub fn wrong_number_page(view: &DeviceView) -> Response {
+    page(StatusCode::FORBIDDEN, &WrongNumberTemplate { view }, &FormAction::own())
 }
 
 /// The page that confirms the decision.

@@ -41,7 +41,9 @@ pub use console::{
     Cell, ConsoleView, Content, Cut, Failure, Link, LogLine, LogPart, LogView, Moment, Phase, RowButton,
     Section, Tone, console_page, log_lines,
 };
-pub use device::{CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page};
+pub use device::{
+    CodeRefusal, DeviceView, confirm_device_page, device_decided_page, enter_code_page, wrong_number_page,
+};
 pub use duration::duration;
 pub use error::{error_page, internal_error_page};
 pub use form_action::FormAction;

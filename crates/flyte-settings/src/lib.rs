@@ -33,7 +33,7 @@ pub use projects::{PodSecurity, ProjectsConfig, UnknownPodSecurity};
 pub use provider::{LinkRule, ProviderConfig, ProviderCredential, ProviderPreset};
 pub use reference::markdown;
 pub use setting::{AnySetting, Default, Setting};
-pub use settings::KubernetesVerification;
+pub use settings::{KubernetesVerification, NumberMatching};
 pub use shown::ShownSetting;
 pub use value::{BucketUrl, Form, SandboxMode, Seconds, SigningAlgorithm, TlsMode, Value};
 
@@ -106,6 +106,8 @@ pub struct TokenConfig {
     pub device_code_ttl: i64,
     /// How long a device waits between two polls.
     pub device_poll_interval: i64,
+    /// Whether devices show a number that the page asks for.
+    pub device_match: NumberMatching,
     /// `alg` of new signing keys: `ES256`, `EdDSA` or `RS256`.
     pub signing_algorithm: String,
     /// How long a key signs before the next key replaces it.

@@ -50,6 +50,7 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
     &AUTHORIZATION_CODE_TTL,
     &DEVICE_CODE_TTL,
     &DEVICE_POLL_INTERVAL,
+    &DEVICE_MATCH,
     &SIGNING_ALGORITHM,
     &KEY_ROTATION_INTERVAL,
     &SESSION_TTL,
@@ -126,11 +127,12 @@ pub static ALL: &[&(dyn AnySetting + Sync)] = &[
 ];
 
 /// The titles of the file's sections, for the reference page and `--help`.
-pub const SECTIONS: [(&str, &str); 18] = [
+pub const SECTIONS: [(&str, &str); 19] = [
     ("", "General"),
     ("tls", "Encryption"),
     ("admin", "First administrator"),
     ("tokens", "Tokens and signing keys"),
+    ("device", "Devices"),
     ("session", "Sign-in sessions"),
     ("passwords", "New passwords"),
     ("access", "Access"),

@@ -39,6 +39,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0022_outside_sessions.sql"),
     include_str!("migrations/0023_scim.sql"),
     include_str!("migrations/0024_removed_connections.sql"),
+    include_str!("migrations/0025_device_match.sql"),
 ];
 /// The migration after which stored paths of objects are rewritten.
 const RELATIVE_URLS: &str = include_str!("migrations/0014_relative_urls.sql");

@@ -21,7 +21,7 @@ use flyte_store::{
 };
 
 const COLUMNS: &str = "device_code_hash, user_code_hash, family_id, client_id, scopes, audience, address,
-     poll_interval, created_at, expires_at, max_age";
+     poll_interval, created_at, expires_at, max_age, match_number";
 
 fn device(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
     Ok(DeviceAuthorization {
@@ -36,6 +36,7 @@ fn device(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
         created_at: row.get(8)?,
         expires_at: row.get(9)?,
         max_age: row.get(10)?,
+        match_number: row.get(11)?,
     })
 }
 
@@ -57,11 +58,11 @@ fn polled(connection: &Connection, hash: &SecretHash) -> Result<Option<Polled>, 
         ),
         [hash],
         |row| {
-            let (user_id, authenticated_at): (Option<_>, Option<_>) = (row.get(13)?, row.get(14)?);
+            let (user_id, authenticated_at): (Option<_>, Option<_>) = (row.get(14)?, row.get(15)?);
             Ok(Polled {
                 device: device(row)?,
-                polled_at: row.get(11)?,
-                decided: row.get(12)?,
+                polled_at: row.get(12)?,
+                decided: row.get(13)?,
                 approved: user_id.zip(authenticated_at),
             })
         },
@@ -224,7 +225,7 @@ impl DeviceStore for SqliteStore {
             change(
                 connection,
                 &format!(
-                    "INSERT INTO devices ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+                    "INSERT INTO devices ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
                 ),
                 params![
                     device.device_code_hash,
@@ -237,7 +238,8 @@ impl DeviceStore for SqliteStore {
                     device.interval,
                     device.created_at,
                     device.expires_at,
-                    device.max_age
+                    device.max_age,
+                    device.match_number
                 ],
             )
             .map_err(|error| already_exists(error, "device", "(the hash of one of its codes)"))?;

@@ -34,6 +34,8 @@ pub struct DeviceAuthorization {
     /// `max_age`: how many seconds ago the approving user may have signed in at most. With `None`, any time is
     /// accepted.
     pub max_age: Option<i64>,
+    /// The number that the device shows, and that the approving user has to enter; two digits. `None` if none is asked for.
+    pub match_number: Option<u8>,
     /// The address of the device, for display.
     pub address: String,
     /// The first poll interval of the device, in seconds.

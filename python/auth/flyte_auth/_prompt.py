@@ -53,16 +53,20 @@ class Prompt:
     def _device_instead(self) -> None:
         _tell("No browser found here; sign in on another device.")
 
-    def _device_code(self, url: str, user_code: str, verification_uri: str, expires_in: int) -> None:
+    def _device_code(
+        self, url: str, user_code: str, verification_uri: str, expires_in: int, number: str | None = None
+    ) -> None:
+        entered = f"Enter this number on the page: {number}" if number else ""
         if in_notebook():
-            self._page = device_page(url, user_code)
+            self._page = device_page(url, user_code) + (f"<div>{html.escape(entered)}</div>" if number else "")
             self._minutes_left = -1
-            self._plain = f"{_words(url)}\nCheck that the page shows this code: {user_code}"
+            self._plain = f"{_words(url)}\nCheck that the page shows this code: {user_code}\n{entered}".rstrip()
             self._shown = _display(self._page, self._plain)
             self._code_expires_in(expires_in)
         else:
             _tell(
                 f"\n{_words(url)}\n\n{terminal_picture(url)}Check that the page shows this code: {user_code}\n"
+                + (f"{entered}\n" if number else "")
             )
 
     def _code_expires_in(self, seconds: int) -> None:

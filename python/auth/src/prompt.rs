@@ -125,6 +125,7 @@ impl Interaction for Prompt {
             "url": code.url.as_str(),
             "verification_uri": code.verification_uri.as_str(),
             "user_code": code.user_code,
+            "number": code.number,
             "expires_in": code.expires_in.as_secs(),
         }));
     }

@@ -27,6 +27,8 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const SLOW_DOWN: Duration = Duration::from_secs(5);
 /// The longest pause while the server cannot be reached.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// The error of a server that demands a number. An extension of this project's server.
+const NUMBER_REQUIRED: &str = "number_matching_required";
 /// The lifetime of a code if the server names none.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 /// The longest lifetime of a code; a longer one is cut to this.
@@ -41,6 +43,8 @@ pub struct DeviceCode {
     pub verification_uri: Url,
     /// The code.
     pub user_code: String,
+    /// The number that the page asks for, if it does.
+    pub number: Option<String>,
     /// The lifetime of the code, from now.
     pub expires_in: Duration,
 }
@@ -66,7 +70,8 @@ trait Server {
     async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError>;
 }
 
-/// Signs the person in and returns their tokens. Nothing is stored before that, so a process that ends early leaves behind only a
+/// Signs the person in and returns their tokens. With `match_number`, the page asks for a number that this device shows; a server
+/// that demands this gets it without. Nothing is stored before that, so a process that ends early leaves behind only a
 /// code that expires.
 ///
 /// # Errors
@@ -77,8 +82,9 @@ pub async fn sign_in(
     provider: &Provider,
     interaction: &dyn Interaction,
     step_up: &StepUp,
+    match_number: bool,
 ) -> Result<TokenResponse, AuthError> {
-    run(&Remote::new(http, provider, step_up)?, interaction).await
+    run(&Remote { match_number, ..Remote::new(http, provider, step_up)? }, interaction).await
 }
 
 async fn run(server: &impl Server, interaction: &dyn Interaction) -> Result<TokenResponse, AuthError> {
@@ -164,17 +170,20 @@ struct Remote<'a> {
     endpoint: &'a Url,
     client_id: &'a ClientId,
     step_up: &'a StepUp,
+    match_number: bool,
 }
 
 impl<'a> Remote<'a> {
     fn new(http: &'a Http, provider: &'a Provider, step_up: &'a StepUp) -> Result<Self, AuthError> {
         let endpoint = provider.device_authorization_endpoint()?;
-        Ok(Self { http, provider, endpoint, client_id: provider.client_id()?, step_up })
+        Ok(Self { http, provider, endpoint, client_id: provider.client_id()?, step_up, match_number: false })
     }
 }
 
-impl Server for Remote<'_> {
-    async fn authorize(&self) -> Result<Authorization, AuthError> {
+impl Remote<'_> {
+    /// Requests a code; `with_number` asks for a number to show with it. Only a server of this project knows that parameter, so it is
+    /// sent only if the person or the server wants it.
+    async fn request(&self, with_number: bool) -> Result<Authorization, AuthError> {
         let scope = Scope::join(&self.provider.scopes);
         let mut form = vec![("client_id", self.client_id.as_str())];
         if !scope.is_empty() {
@@ -186,8 +195,28 @@ impl Server for Remote<'_> {
         // RFC 8628 does not define these parameters. A server that does not know them ignores them (RFC 6749 section 3.2).
         let step_up: Vec<_> = self.step_up.parameters().collect();
         form.extend(step_up.iter().map(|(name, value)| (*name, value.as_str())));
+        if with_number {
+            form.push(("number_matching", "true"));
+        }
         let answer = submit(None, self.http, self.endpoint, &form).await?;
-        parse(self.endpoint, answer.status, &answer.body).map_err(|error| answer.error(self.endpoint, error))
+        let authorization = parse(self.endpoint, answer.status, &answer.body)
+            .map_err(|error| answer.error(self.endpoint, error))?;
+        if with_number && authorization.shown.number.is_none() {
+            let reason = "it has no matching_number: this server does not match numbers".to_owned();
+            return Err(AuthError::BadAnswer { url: self.endpoint.to_string(), reason });
+        }
+        Ok(authorization)
+    }
+}
+
+impl Server for Remote<'_> {
+    async fn authorize(&self) -> Result<Authorization, AuthError> {
+        match self.request(self.match_number).await {
+            Err(AuthError::Refused { code, .. }) if code == NUMBER_REQUIRED && !self.match_number => {
+                self.request(true).await
+            }
+            outcome => outcome,
+        }
     }
 
     async fn poll(&self, device_code: &SecretString) -> Result<TokenResponse, AuthError> {
@@ -231,6 +260,10 @@ fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, Auth
     if user_code.is_empty() || user_code.len() > 100 {
         return Err(bad(format!("its user_code has {} characters", user_code.len())));
     }
+    let number = answer.text(&["matching_number"]).map_err(unusable)?.map(|number| clean(number.trim()));
+    if let Some(number) = number.as_ref().filter(|number| number.is_empty() || number.len() > 10) {
+        return Err(bad(format!("its matching_number has {} characters", number.len())));
+    }
     // Only web pages are accepted, because the person opens the URL. The second name is older than the RFC.
     let verification_uri = answer.url(&["verification_uri", "verification_url"]).map_err(unusable)?;
     let verification_uri = verification_uri.ok_or_else(|| missing("verification_uri"))?;
@@ -251,6 +284,7 @@ fn parse(endpoint: &Url, status: u16, body: &[u8]) -> Result<Authorization, Auth
             url,
             verification_uri,
             user_code,
+            number,
             expires_in: seconds("expires_in", DEFAULT_LIFETIME),
         },
     })

@@ -26,6 +26,8 @@ pub struct SessionOptions {
     /// Use the device flow if a person has to sign in. The login still counts as one of `auth_type`, so that the next command uses
     /// it too.
     pub headless: bool,
+    /// Ask for a number on the page of the device flow, which this device shows.
+    pub match_number: bool,
     /// The credentials of the modes without a person.
     pub credentials: Credentials,
     /// How to reach the servers.
@@ -61,6 +63,7 @@ impl SessionOptions {
             auth_type: admin.auth_type,
             auth_type_chosen: admin.auth_type_chosen,
             headless: false,
+            match_number: false,
             credentials: Credentials::from_config(config, environment),
             http: HttpOptions {
                 ca_cert_file: admin.ca_cert_file_path.clone(),

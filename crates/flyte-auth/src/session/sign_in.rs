@@ -136,7 +136,10 @@ impl Session {
             self.warn_of_memory(store);
             let (http, interaction) = (self.http()?, &*self.options.interaction);
             match self.uses_device_flow(provider) {
-                true => flows::device::sign_in(http, provider, interaction, step_up).await,
+                true => {
+                    flows::device::sign_in(http, provider, interaction, step_up, self.options.match_number)
+                        .await
+                }
                 false => flows::pkce::sign_in(http, provider, interaction, step_up).await,
             }
         };

@@ -185,6 +185,7 @@ impl Scene {
             auth_type: AuthType::Pkce,
             auth_type_chosen: true,
             headless: false,
+            match_number: false,
             credentials: Credentials::default(),
             http: HttpOptions::default(),
             overrides: Overrides::default(),

@@ -131,6 +131,7 @@ async fn work(described: &str) -> Result<String, AuthError> {
         auth_type: AuthType::Pkce,
         auth_type_chosen: true,
         headless: false,
+        match_number: false,
         credentials: Credentials::default(),
         http: HttpOptions { ca_cert_file: Some(directory.join("ca.pem")), ..HttpOptions::default() },
         overrides: Overrides::default(),

@@ -8,6 +8,9 @@ use flyte_auth::flows::device::DeviceCode;
 pub(super) fn prompt(code: &DeviceCode, picture: Option<String>, can_copy: bool) -> String {
     let mut text = format!("\nTo Authenticate, navigate in a browser to the following URL:\n{}\n", code.url);
     text.push_str(&format!("\nCheck that the page shows this code: {}\n", code.user_code));
+    if let Some(number) = &code.number {
+        text.push_str(&format!("Enter this number on the page: {number}\n"));
+    }
     if let Some(picture) = picture {
         text.push_str(&format!("\n{picture}"));
     }
@@ -32,6 +35,7 @@ mod tests {
             url: "https://signin.example.com/activate?user_code=TKBJXFFW".parse().unwrap(),
             verification_uri: "https://signin.example.com/activate".parse().unwrap(),
             user_code: "TKBJXFFW".to_owned(),
+            number: None,
             expires_in: Duration::from_secs(600),
         }
     }
@@ -45,6 +49,9 @@ mod tests {
              https://signin.example.com/activate?user_code=TKBJXFFW\n\
              \nCheck that the page shows this code: TKBJXFFW\n"
         );
+        let with_number = DeviceCode { number: Some("47".to_owned()), ..code() };
+        let numbered = prompt(&with_number, None, false);
+        assert_eq!(numbered, format!("{text}Enter this number on the page: 47\n"));
         let more = prompt(&code(), Some("PICTURE\n".to_owned()), true);
         assert!(more.starts_with(&text) && more.contains("\nPICTURE\n") && more.contains("type c"), "{more}");
     }

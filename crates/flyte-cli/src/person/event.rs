@@ -23,6 +23,9 @@ pub(crate) enum Event<'a> {
         verification_uri: &'a str,
         /// The code.
         user_code: &'a str,
+        /// The number that the page asks for, if it does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<&'a str>,
         /// How long the code is valid, in seconds.
         expires_in: u64,
     },

@@ -12,7 +12,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::user_code::UserCode;
+use super::{number, user_code::UserCode};
 use crate::{
     AuthorizationServer,
     authorize::see_other,
@@ -62,9 +62,10 @@ pub(crate) async fn post(
     }
     let typed = parameters.one("user_code")?;
     let visit = Visit { server: &server, headers: &headers, address };
+    let number = parameters.one("number")?.unwrap_or_default();
     let outcome = match parameters.one("decision")? {
-        Some("approve") => visit.decide(typed, true).await,
-        Some("deny") => visit.decide(typed, false).await,
+        Some("approve") => visit.decide(typed, Some(number)).await,
+        Some("deny") => visit.decide(typed, None).await,
         _ => visit.show(typed).await,
     };
     Ok(outcome.unwrap_or_else(|error| internal_error_page(&error)))
@@ -86,8 +87,8 @@ struct Admitted<'a> {
 
 /// The result of looking up a code.
 enum Lookup {
-    /// A waiting device.
-    View(DeviceView),
+    /// A waiting device, and the number that it shows.
+    View(DeviceView, Option<u8>),
     /// No device is waiting for the code.
     NotWaiting,
     /// A waiting device that requires a recent sign-in.
@@ -121,8 +122,9 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Approves or denies the device that waits for the code.
-    async fn decide(&self, typed: Option<&str>, approved: bool) -> Result<Response, StoreError> {
+    /// Approves the device that waits for the code, with the number that the user entered, or denies it.
+    async fn decide(&self, typed: Option<&str>, approval: Option<&str>) -> Result<Response, StoreError> {
+        let approved = approval.is_some();
         let Admitted { who, code, attempt } = match self.admit(typed).await? {
             Ok(admitted) => admitted,
             Err(response) => return Ok(response),
@@ -135,10 +137,12 @@ impl<'a> Visit<'a> {
             if approved && self.needs_new_sign_in(&who, device.as_ref()) {
                 return Ok(Lookup::SignIn);
             }
-            Ok(self.view(&who, code, device).await?.map_or(Lookup::NotWaiting, Lookup::View))
+            let match_number = device.as_ref().and_then(|device| device.match_number);
+            let view = self.view(&who, code, device).await?;
+            Ok(view.map_or(Lookup::NotWaiting, |view| Lookup::View(view, match_number)))
         };
-        let view = match lookup.await {
-            Ok(Lookup::View(view)) => view,
+        let (view, match_number) = match lookup.await {
+            Ok(Lookup::View(view, match_number)) => (view, match_number),
             Ok(Lookup::NotWaiting) => return Ok(self.not_waiting(&who, typed).await),
             Ok(Lookup::SignIn) => {
                 attempt.found();
@@ -149,6 +153,15 @@ impl<'a> Visit<'a> {
                 return Err(error);
             }
         };
+        let entered = approval.and_then(number::parse);
+        if approved && match_number.is_some() && entered.is_none() {
+            attempt.found();
+            let view = DeviceView { is_number_missing: true, ..view };
+            return Ok(flyte_pages::confirm_device_page(&self.server.config, self.headers, &view));
+        }
+        // A wrong number ends the code, so there is one guess.
+        let is_wrong = approved && match_number.is_some() && entered != match_number;
+        let approved = approved && !is_wrong;
         let decision = if approved {
             DeviceDecision::Approve {
                 user_id: who.user.id.clone(),
@@ -182,8 +195,12 @@ impl<'a> Visit<'a> {
             .detail(Detail::Session, &who.session.id)
             .detail(Detail::Family, &device.family_id)
             .detail(Detail::DeviceAddress, &device.address);
+        let event = if is_wrong { event.detail(Detail::Reason, "wrong number") } else { event };
         self.server.audit.record(event).await;
-        Ok(flyte_pages::device_decided_page(&view, approved))
+        Ok(match is_wrong {
+            true => flyte_pages::wrong_number_page(&view),
+            false => flyte_pages::device_decided_page(&view, approved),
+        })
     }
 
     /// Returns the signed-in user and the code if the code may be looked up; otherwise the page to show.

@@ -163,3 +163,83 @@ async fn an_address_that_requests_too_many_codes_waits() {
     server.state.clock.advance(2);
     assert_eq!(ask_from(&server, address, &pairs).await.status, 200);
 }
+
+/// A device of `flyte` that shows a number, and the number.
+async fn numbered(server: &Server) -> (Value, String) {
+    let device = ask(server, "number_matching", "true").await.json();
+    let number = text(&device["matching_number"]).to_owned();
+    (device, number)
+}
+
+/// Answers the page about a device with this number.
+async fn approve(browser: &mut crate::fixture::Browser<'_>, device: &Value, number: &str) -> Answer {
+    let page = browser.look_at(device).await;
+    assert!(page.text().contains("Number that your device shows"), "{}", page.text());
+    assert!(number.is_empty() || !page.text().contains(&format!(">{number}<")), "the page does not show it");
+    let (csrf, code) = (page.field("csrf"), page.field("user_code"));
+    let pairs = [("csrf", &*csrf), ("user_code", &code), ("decision", "approve"), ("number", number)];
+    browser.post("/device", &pairs).await
+}
+
+#[tokio::test]
+async fn a_device_that_shows_a_number_needs_it_for_the_approval() {
+    let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    let (device, number) = numbered(&server).await;
+    assert!(number.len() == 2 && number.parse::<u8>().unwrap() >= 10, "{number}");
+    // What is no number is not an attempt.
+    for entered in ["", "4", "x7", "470"] {
+        let answer = approve(&mut browser, &device, entered).await;
+        assert_eq!(answer.status, 400, "{entered}");
+        assert!(answer.text().contains("Enter the two digits."), "{}", answer.text());
+        assert_eq!(server.poll(&device).await.error(), "authorization_pending");
+        server.state.clock.advance(6);
+    }
+    assert_eq!(approve(&mut browser, &device, &number).await.status, 200);
+    assert_eq!(server.poll(&device).await.status, 200);
+    // A client that does not know of numbers is not asked for one.
+    let device = server.device().await;
+    assert!(device.get("matching_number").is_none());
+    assert_eq!(browser.answer(&device, "approve").await.status, 200);
+    assert_eq!(server.poll(&device).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_wrong_number_ends_the_code() {
+    let server = Server::start().await;
+    let mut browser = server.browser("Ada").await;
+    let (device, number) = numbered(&server).await;
+    let (other, _) = numbered(&server).await;
+    let wrong =
+        if number == "99" { "98".to_owned() } else { (number.parse::<u8>().unwrap() + 1).to_string() };
+    let answer = approve(&mut browser, &device, &wrong).await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("The number is wrong"), "{}", answer.text());
+    assert_eq!(server.poll(&device).await.error(), "access_denied");
+    // The right one comes too late, and is right for its own device only.
+    assert_eq!(browser.look_at(&device).await.status, 404);
+    assert_eq!(server.poll(&other).await.error(), "authorization_pending");
+    // A denial needs no number.
+    assert_eq!(browser.answer(&other, "deny").await.status, 200);
+    server.state.audit.flush().await;
+    let query = flyte_store::AuditQuery {
+        limit: 10,
+        event: Some("device_denied".to_owned()),
+        ..flyte_store::AuditQuery::default()
+    };
+    let (events, _) = server.state.store.list_audit_records(&query).await.unwrap();
+    let reasons: Vec<_> = events.iter().map(|event| event.record.details.get("reason").cloned()).collect();
+    assert_eq!(reasons, [None, Some("wrong number".to_owned())]);
+}
+
+#[tokio::test]
+async fn the_setting_decides_about_numbers() {
+    use flyte_settings::NumberMatching::{Off, Required};
+    let server = Server::with(|config| config.tokens.device_match = Required).await;
+    let refused = ask(&server, "", "").await;
+    assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "number_matching_required"));
+    numbered(&server).await;
+    let server = Server::with(|config| config.tokens.device_match = Off).await;
+    assert!(ask(&server, "number_matching", "true").await.json().get("matching_number").is_none());
+    assert_eq!(ask(&server, "number_matching", "yes").await.error(), "invalid_request");
+}

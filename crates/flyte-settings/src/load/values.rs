@@ -82,6 +82,7 @@ pub(super) fn build(
         authorization_code_ttl: values.value(&s::AUTHORIZATION_CODE_TTL)?.0,
         device_code_ttl: values.value(&s::DEVICE_CODE_TTL)?.0,
         device_poll_interval: values.value(&s::DEVICE_POLL_INTERVAL)?.0,
+        device_match: values.value(&s::DEVICE_MATCH)?,
         signing_algorithm: values.value(&s::SIGNING_ALGORITHM)?.show(),
         key_rotation_interval: values.value(&s::KEY_ROTATION_INTERVAL)?.0,
     };

@@ -3,7 +3,7 @@
 use super::check::{any, between};
 use crate::{
     setting::{Default::Value, Setting},
-    value::{Seconds, SigningAlgorithm},
+    value::{Form, Seconds, SigningAlgorithm, Value as Parse},
 };
 
 /// [`TokenConfig::access_token_ttl`](crate::TokenConfig::access_token_ttl).
@@ -67,6 +67,52 @@ pub static DEVICE_POLL_INTERVAL: Setting<Seconds> = Setting {
     default: Value("5s"),
     help: "How long a device waits between two polls for its approval.",
     check: |interval| between(interval, 1, 60),
+};
+
+/// Whether the page that asks about a device asks for a number that the device shows (RFC 8628 section 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberMatching {
+    /// Never.
+    Off,
+    /// If the device's client asks for it.
+    Optional,
+    /// Always. Clients that cannot show a number are refused.
+    Required,
+}
+
+impl Parse for NumberMatching {
+    const FORM: Form = Form::Text;
+    const DESCRIPTION: &'static str = "one of `off`, `optional`, `required`";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "optional" => Ok(Self::Optional),
+            "required" => Ok(Self::Required),
+            _ => Err("one of these is expected: off optional required".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+        .to_owned()
+    }
+}
+
+/// [`TokenConfig::device_match`](crate::TokenConfig::device_match).
+pub static DEVICE_MATCH: Setting<NumberMatching> = Setting {
+    key: "device.match",
+    flag: None,
+    placeholder: "off|optional|required",
+    default: Value("optional"),
+    help: "Whether a device shows a two-digit number that the page asks for before it approves the device, so that a link \
+           alone is not enough to be approved by mistake. `optional` does so for `flyte auth login --headless --match`. \
+           `required` does so for all, and refuses clients that cannot show a number, for example the published one.",
+    check: any,
 };
 
 /// [`TokenConfig::signing_algorithm`](crate::TokenConfig::signing_algorithm).

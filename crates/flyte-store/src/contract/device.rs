@@ -19,6 +19,7 @@ pub(super) fn device(name: &str) -> DeviceAuthorization {
         scopes: [Scope::OPENID, Scope::ALL].into(),
         audience: Some("https://localhost:8443".to_owned()),
         max_age: Some(900),
+        match_number: Some(47),
         address: "203.0.113.9".to_owned(),
         interval: 5,
         created_at: NOW,

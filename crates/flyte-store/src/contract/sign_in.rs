@@ -38,6 +38,7 @@ async fn device(store: &Backend, name: &str) -> DeviceAuthorization {
         scopes: code(name).scopes,
         audience: None,
         max_age: None,
+        match_number: None,
         address: "203.0.113.9".to_owned(),
         interval: 5,
         created_at: NOW,

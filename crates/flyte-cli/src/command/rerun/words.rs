@@ -67,6 +67,7 @@ pub(super) fn merged(own: Own, mut global: Global, matches: &ArgMatches) -> (Own
         insecure,
         auth_type,
         headless,
+        match_number,
         org,
         project,
         domain,
@@ -81,6 +82,7 @@ pub(super) fn merged(own: Own, mut global: Global, matches: &ArgMatches) -> (Own
     global.insecure |= insecure;
     global.auth_type = auth_type.or(global.auth_type);
     global.headless |= headless;
+    global.match_number |= match_number;
     global.org = org.or(global.org);
     global.project = project.or(global.project);
     global.domain = domain.or(global.domain);

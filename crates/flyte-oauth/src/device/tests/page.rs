@@ -153,6 +153,7 @@ async fn only_a_device_that_can_be_shown_is_decided() {
         scopes: Scopes::new(),
         audience: None,
         max_age: None,
+        match_number: None,
         address: "203.0.113.9".to_owned(),
         interval: 5,
         created_at: NOW,

@@ -71,6 +71,8 @@ fn device_view() -> DeviceView {
         user_code: "WDJB-MJH7".to_owned(),
         address: "203.0.113.9".to_owned(),
         network: flyte_model::Proximity::Other,
+        asks_number: true,
+        is_number_missing: false,
         datetime: "2027-01-15T08:00Z".to_owned(),
         time: "08:00 UTC".to_owned(),
         age: "5 seconds ago".to_owned(),
