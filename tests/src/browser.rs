@@ -116,6 +116,13 @@ impl Browser {
         self.call("POST", "/url", &json!({ "url": url }));
     }
 
+    /// Gives the page the size of a screen, in CSS pixels.
+    pub fn resize(&self, width: u32, height: u32) {
+        let params = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": params });
+        self.call("POST", "/goog/cdp/execute", &command);
+    }
+
     /// The current address.
     #[must_use]
     pub fn url(&self) -> String {
