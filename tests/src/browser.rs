@@ -174,11 +174,6 @@ impl Browser {
         self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// Sets the size of the window, in CSS pixels.
-    pub fn resize(&self, width: u32, height: u32) {
-        self.call("POST", "/window/rect", &json!({ "width": width, "height": height }));
-    }
-
     /// Makes the system's colours dark or light, for all pages.
     pub fn prefer(&self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);

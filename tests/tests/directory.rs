@@ -135,7 +135,7 @@ fn our_commands_keep_users_groups_roles_and_policies_and_the_published_plugin_se
 }
 
 #[test]
-fn a_user_without_a_role_is_told_so_on_the_home_page() {
+fn the_home_page_says_if_a_user_has_no_role() {
     let server = Server::start();
     let password =
         CommandOutput::of(&mut server.command(&["user", "add", "eve@example.com", "--role", "none"])).ok();

@@ -174,7 +174,7 @@ pub(crate) async fn export(
             let outcome = account.store.list_audit_records(&query).await;
             Some(match outcome {
                 Ok((found, token)) => {
-                    let next = (!token.is_empty()).then(|| AuditQuery { page_token: token, ..query });
+                    let next = (!token.is_empty()).then_some(AuditQuery { page_token: token, ..query });
                     let lines: String = found
                         .iter()
                         .map(|stored| csv::line(stored, own_address(stored, &user_id).as_deref()))

@@ -109,8 +109,12 @@ async fn page(
     let (calls, config) = visit.calls(account).await?;
     let grants = calls.caller().grants.clone();
     let client = ApiKeyServiceClient::new(calls, config);
-    let request =
-        ListApiKeysRequest { limit: PAGE, token: token.to_owned(), created_by: visit.user_id().to_owned(), ..Default::default() };
+    let request = ListApiKeysRequest {
+        limit: PAGE,
+        token: token.to_owned(),
+        created_by: visit.user_id().to_owned(),
+        ..Default::default()
+    };
     let answer = client.list_api_keys(request).await?.into_owned();
     let now = account.clock.now();
     let view = ApiKeysView {

@@ -9,7 +9,11 @@ use crate::{refusal::Refusal, visit::Visit};
 const SECTIONS: &[Entry] = &[
     entry("/account/profile", "Name and e-mail address", "How others see you, and what you sign in with"),
     entry("/account/password", "Password", "Change it, and sign out everywhere else"),
-    entry("/account/connections", "Connected accounts", "The accounts at providers with which you can sign in"),
+    entry(
+        "/account/connections",
+        "Connected accounts",
+        "The accounts at providers with which you can sign in",
+    ),
     entry("/account/sessions", "Browsers, terminals and devices", "What is signed in, where, and since when"),
     entry("/account/keys", "API keys", "The keys that you created for machines, and when they expire"),
     entry("/account/applications", "Applications", "The programs of others that may use your account"),

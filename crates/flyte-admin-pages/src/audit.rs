@@ -55,7 +55,7 @@ pub(crate) struct Filter {
 
 /// The first second of a day in UTC.
 fn midnight(day: Date) -> Option<i64> {
-    Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok().map(|at| at.as_second())
+    Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok().map(jiff::Timestamp::as_second)
 }
 
 impl Filter {

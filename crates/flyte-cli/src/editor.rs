@@ -26,7 +26,7 @@ impl Edited {
             Ok((_, path)) => {
                 let path = path.display().to_string();
                 let path =
-                    shlex::try_quote(&path).map_or_else(|_| path.clone(), |quoted| quoted.into_owned());
+                    shlex::try_quote(&path).map_or_else(|_| path.clone(), std::borrow::Cow::into_owned);
                 failure.next(format!("Correct your text, then run: {command} --file {path}"))
             }
             Err(_) => failure,

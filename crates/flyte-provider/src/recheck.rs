@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{Profile, Provider, ProviderError, exchange::Tokens, metadata::Metadata};
 use flyte_settings::ProviderPreset;
 
-/// A user whom a provider has signed in, or still accepts.
+/// A user who has signed in at a provider, or is still accepted there.
 #[derive(Debug)]
 pub struct Confirmed {
     /// The user.

@@ -25,9 +25,9 @@ fn users(criterion: &mut Criterion) {
                 password_hash: None,
                 admin: false,
                 created_at: 0,
-                disabled_at: (n % 1000 == 0).then_some(1),
+                disabled_at: (n.is_multiple_of(1000)).then_some(1),
             };
-            let role = if n % 10_000 == 0 { "admin" } else { "contributor" };
+            let role = if n.is_multiple_of(10_000) { "admin" } else { "contributor" };
             let role = RoleIn { role: role.to_owned(), limit: Limit::default() };
             store.create_user_with(&user, &[role]).await.unwrap();
         };

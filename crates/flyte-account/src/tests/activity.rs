@@ -82,7 +82,7 @@ async fn a_hundred_thousand_events_are_read_in_pages() {
     let page = ada.page(next).await;
     assert!(page.contains("r99-898") && !page.contains("r99-900"), "{page}");
     // A token of another filter leads to the first page of the filter.
-    let other = next.replace("?", "?kind=signed_in&");
+    let other = next.replace('?', "?kind=signed_in&");
     assert_eq!(ada.get(&other).await.location, format!("{PATH}?kind=signed_in"));
     let csv = ada.page("/account/activity.csv").await;
     assert_eq!(csv.lines().count(), 50_001);

@@ -85,7 +85,7 @@ async fn page(
 ) -> Result<(Vec<u8>, Option<ListEventsRequest>), ConnectError> {
     let answer = client!(visit, AuditServiceClient).list_events(request.clone()).await?.into_owned();
     let lines = answer.events.iter().flat_map(|event| line(&values(event))).collect();
-    let next = (!answer.token.is_empty()).then(|| ListEventsRequest { token: answer.token, ..request });
+    let next = (!answer.token.is_empty()).then_some(ListEventsRequest { token: answer.token, ..request });
     Ok((lines, next))
 }
 

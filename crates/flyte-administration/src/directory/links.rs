@@ -174,7 +174,7 @@ impl Directory {
             ));
         }
         self.allow_entry(context, "a link that sets a password").await?;
-        // It would outlive the sign-in of whoever asks.
+        // It would outlive the caller's sign-in.
         if caller(context)?.subject == user.id {
             return Err(ConnectError::failed_precondition(
                 "this is your own account: change the password on the page of your account",

@@ -118,12 +118,13 @@ impl Flyte {
                     }
                     GET_RUN => {
                         let asked: Value = serde_json::from_slice(&body).unwrap();
-                        let ids = this.runs.iter().map(|(project, domain, name, _)| (project, domain, name));
+                        let mut ids =
+                            this.runs.iter().map(|(project, domain, name, _)| (project, domain, name));
                         let of = |(project, domain, name): (&&str, &&str, &&str)| {
                             let own = &asked["runId"];
                             own["project"] == **project && own["domain"] == **domain && own["name"] == **name
                         };
-                        if !ids.map(of).any(|is_own| is_own) {
+                        if !ids.any(of) {
                             return not_found(&mut exchange);
                         }
                         json!({"details": {"action": {"id": {"run": asked["runId"], "name": "a0"}}}})

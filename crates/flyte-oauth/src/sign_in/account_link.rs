@@ -78,7 +78,7 @@ struct Opened {
 
 /// The link with this token, if it can be used for this purpose.
 ///
-/// Whoever made a link can use it themselves. So a link that one user made for another works only while its maker has all that
+/// The user who made a link can open it too. So a link that one user made for another works only while its maker has all that
 /// the account has: an account may get more after it was invited, and an administrator may lose their role.
 pub(super) async fn valid(
     server: &AuthorizationServer,

@@ -54,7 +54,7 @@ pub(super) fn empties_members(body: &Value) -> bool {
     let is_it = |(name, value): (&String, &Value)| {
         name.eq_ignore_ascii_case("members") && value.as_array().is_some_and(Vec::is_empty)
     };
-    members.map(is_it).any(|is_it| is_it)
+    members.into_iter().any(is_it)
 }
 
 /// The identifiers of members: of objects with `value` or `$ref`, or the identifiers themselves.

@@ -25,7 +25,7 @@ const SIGNING_KEY_INTERVAL: Duration = Duration::from_millis(500);
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(10);
 /// The time of an API key's last use is exact to a minute.
 const USAGE_INTERVAL: Duration = Duration::from_secs(30);
-/// How often the server looks for users about whom a provider must be asked again.
+/// How often the server looks for users who are due to be confirmed by a provider.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// How often expired records are deleted.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(300);

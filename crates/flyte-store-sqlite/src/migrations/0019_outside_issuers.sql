@@ -1,5 +1,5 @@
 -- A provider's group is that of an issuer, no longer that of a section of the settings, which can be pointed at another issuer.
--- The issuer is the one through which its members have signed in. If there are several, nobody can tell whose group it is: it
+-- The issuer is the one through which its members have signed in. If there are several, it is not known whose group it is: it
 -- loses its members, and its roles stay for an administrator to see.
 CREATE TEMP TABLE groups_of_sections AS
 SELECT id, external_id, coalesce(
@@ -32,8 +32,8 @@ WHERE id IN (SELECT id FROM groups_of_sections WHERE issuer IS NOT NULL);
 DROP TABLE merged_groups;
 DROP TABLE groups_of_sections;
 
--- Addresses that users have proved to control, and to whom. A proof counts only while it is for the account's address. The
--- earlier ones do not say to whom, and providers gave them without being trusted for it.
+-- Addresses that users have proved to control, and which provider vouches. A proof counts only while it is for the account's address. The
+-- earlier ones do not say which, and providers gave them without being trusted for it.
 DROP TABLE email_proofs;
 CREATE TABLE email_proofs (
     user_id   TEXT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,

@@ -50,7 +50,7 @@ async fn groups_of_sections_become_groups_of_issuers() {
     assert_eq!(id("https://old", "old").await.as_deref(), Some("3"));
     assert_eq!(groups("ada").await, ["1", "3"]);
     assert_eq!(groups("bob").await, ["1"]);
-    // Whose group `both` is, nobody can tell, so nobody has its roles.
+    // It is not known whose group `both` is, so no user has its roles.
     assert_eq!(id("moved", "both").await.as_deref(), Some("4"));
     assert_eq!(id("unknown", "none").await.as_deref(), Some("7"));
     assert_eq!(groups("eve").await, ["6"], "what was made here stays");
@@ -62,5 +62,5 @@ async fn groups_of_sections_become_groups_of_issuers() {
         .collect();
     bound.sort();
     assert_eq!(bound.len(), 3, "{bound:?}");
-    assert_eq!(store.email_proof("ada").await.unwrap(), None, "nobody knows who gave it");
+    assert_eq!(store.email_proof("ada").await.unwrap(), None, "it is not known who gave it");
 }

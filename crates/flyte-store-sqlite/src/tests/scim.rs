@@ -18,7 +18,7 @@ fn fill(path: &std::path::Path) {
                      WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < {USERS} - 1)
                      SELECT n, '{client}-' || n AS id FROM n;
                  INSERT INTO users (id, email, email_key, name, created_at, disabled_at)
-                     SELECT id, id || '@example.com', id || '@example.com', 'U', n, iif(n % 1000 = 7, 1, NULL) FROM n;
+                     SELECT id, id || '@example.com', id || '@example.com', 'U', n, CASE n % 1000 WHEN 7 THEN 1 END FROM n;
                  INSERT INTO scim_users (user_id, client, user_name, user_name_key, external_id, display_key, adopted,
                          deactivated, attributes, version, created_at, updated_at)
                      SELECT id, '{client}', id, id, 'ext-' || n, 'u' || n, 0, 0, json_object('title', 'T' || n), 1, n, n

@@ -138,7 +138,7 @@ pub async fn the_last_way_to_sign_in_stays(store: Backend) {
         assert!(matches!(error, StoreError::InUse { .. }), "{name}: {error}");
     }
     assert!(remove("bob", "3", true).await.unwrap().is_some(), "a password is left");
-    assert!(remove("ada", "3", true).await.unwrap().is_none(), "of nobody");
+    assert!(remove("ada", "3", true).await.unwrap().is_none(), "not connected");
     // What was removed is not connected by an address again.
     assert!(!store.link_first_outside_identity(&identity("4", "bob")).await.unwrap());
     let elsewhere = OutsideIdentity { issuer: "https://b.example".to_owned(), ..identity("4", "bob") };

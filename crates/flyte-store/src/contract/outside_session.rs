@@ -184,7 +184,8 @@ pub async fn what_is_no_longer_in_use_is_deleted(store: Backend) {
     assert!(store.create_code(&late).await.unwrap());
     store.delete_session("session-d").await.unwrap();
     assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 0);
-    store.revoke_session_families("session-d", NOW).await.unwrap();
+    let family = code("d").family_id;
+    assert_eq!(store.end_sign_in("id-bob", &family, NOW).await.unwrap().families, [family]);
     assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 0, "of the code");
     store.redeem_code(&late.code_hash, Some(&refresh_token("late")), NOW).await.unwrap();
     assert_eq!(store.delete_unused_outside_sessions(NOW).await.unwrap(), 0, "of the program");

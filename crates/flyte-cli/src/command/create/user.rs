@@ -5,7 +5,7 @@ use flyte_auth::clock::Clock;
 use flyte_client::ClientError;
 use flyte_client::assignment::{Assigned, Subject};
 use flyte_client::user::{Invitation, NewUser, User};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use crate::command::create::access::Place;
@@ -150,7 +150,7 @@ fn show(user: &User, invitation: Option<&Invitation>, context: &Context) -> Resu
         format => {
             let created = Created {
                 user,
-                invitation_url: url.map(|url| url.expose_secret()),
+                invitation_url: url.map(ExposeSecret::expose_secret),
                 invitation_expires_at: expires_at,
             };
             output::written(format, &created)?

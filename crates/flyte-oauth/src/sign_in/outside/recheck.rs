@@ -1,10 +1,10 @@
 //! Asking providers again whether their users may still be signed in.
 //!
 //! Each user of a provider has at most one token of it (a refresh token, or GitHub's access token), encrypted with the key file,
-//! and only this module uses it: whoever asks takes the grant in the store first, so that there is one question at a time, also
+//! and only this module uses it: it takes the grant in the store first, so that there is one question at a time, also
 //! with several replicas. If the provider no longer accepts the user, or a rule no longer admits them, the sessions that began
 //! with it end at once, with their programs and devices. If the provider cannot be asked, they end after a grace period. Users
-//! for whom the provider gave no token sign in again after a set time.
+//! without such a token sign in again after a set time.
 
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ pub(super) async fn begin(
     server.store.put_provider_grant(&grant).await
 }
 
-/// Asks the providers about the users for whom it is time.
+/// Asks the providers about the users who are due.
 ///
 /// # Errors
 /// [`StoreError`] if the store fails; the users who are left follow in the next turn.
@@ -172,7 +172,7 @@ async fn begin_late(
 fn provider_of<'a>(server: &'a AuthorizationServer, identity: &OutsideIdentity) -> Option<&'a Provider> {
     let providers = &server.outside.providers;
     let own = providers.get(&identity.provider).filter(|provider| provider.serves(&identity.issuer));
-    own.or_else(|| providers.iter().find(|provider| provider.serves(&identity.issuer)))
+    own.or_else(|| providers.iter().find(|provider| provider.serves(&identity.issuer))).map(AsRef::as_ref)
 }
 
 /// A question to a provider.
@@ -298,7 +298,7 @@ impl Question<'_> {
     }
 }
 
-/// Ends the access of a user whom the provider no longer confirms.
+/// Ends the access of a user who is no longer confirmed by the provider.
 async fn end(
     server: &AuthorizationServer,
     grant: &ProviderGrant,

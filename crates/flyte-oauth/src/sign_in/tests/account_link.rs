@@ -120,31 +120,30 @@ async fn a_refused_password_keeps_the_link() {
 async fn a_link_works_only_while_its_maker_has_all_that_the_account_has() {
     let server = Server::start().await;
     let store = &server.state.store;
-    let bind = async |user: &str, role: &str| {
-        let subject = Subject::user(user);
-        let binding = Binding { subject, role: role.to_owned(), limit: flyte_model::Limit::default() };
-        assert!(store.bind_role(&binding, 0).await.unwrap(), "{binding:?}");
-        binding
+    let role = |user: &str, role: &str| Binding {
+        subject: Subject::user(user),
+        role: role.to_owned(),
+        limit: flyte_model::Limit::default(),
     };
+    // Both are contributors.
+    let of_maker = role("id-of-Elsewhere", "contributor");
     for purpose in [LinkPurpose::Invitation, LinkPurpose::Password] {
         let ada = store.user_by_email("ada@example.com").await.unwrap().unwrap();
-        let maker = bind("id-of-Elsewhere", "admin").await;
         let href = link_by(&server, Some("id-of-Elsewhere"), purpose, 60).await;
         let mut browser = server.browser();
         let page = browser.get(&href).await;
         assert_eq!(page.status, 200, "{}", page.body);
-        // The maker is no administrator any more.
-        store.unbind_role(&maker).await.unwrap();
+        assert!(store.unbind_role(&of_maker).await.unwrap());
         let path = href.split('?').next().unwrap();
         assert_eq!(send(&mut browser, &page, path, &[("password", NEW)]).await.status, StatusCode::GONE);
         assert_eq!(browser.get(&href).await.status, StatusCode::GONE);
         assert_eq!(store.user_by_id(&ada.id).await.unwrap(), Some(ada), "nothing has happened");
+        assert!(store.bind_role(&of_maker, 0).await.unwrap());
     }
-    // A viewer's link, until the account gets more.
-    bind("id-of-Elsewhere", "contributor").await;
+    // The account gets more.
     let href = link_by(&server, Some("id-of-Elsewhere"), LinkPurpose::Invitation, 60).await;
     let mut browser = server.browser();
     let status = browser.get(&href).await.status;
-    bind("id-of-Ada", "admin").await;
+    store.bind_role(&role("id-of-Ada", "admin"), 0).await.unwrap();
     assert_eq!((status.as_u16(), browser.get(&href).await.status), (200, StatusCode::GONE));
 }

@@ -1,4 +1,4 @@
-//! Users whom the provider no longer accepts.
+//! Users who are no longer accepted by the provider.
 
 use super::*;
 
@@ -253,14 +253,17 @@ async fn a_provider_that_is_removed_from_the_settings_ends_access() {
 
 #[tokio::test]
 async fn a_session_without_a_grant_is_asked_about_too() {
-    let world = start().await;
-    let mut browser = signed_in(&world).await;
+    const MAX_SESSION: i64 = 900;
+    let world = World::with(|corp| corp.max_session = MAX_SESSION).await;
+    world.link("u1", "id-of-Ada").await;
+    let browser = signed_in(&world).await;
     let grant = world.store().provider_grant(&world.remote.url, "u1").await.unwrap().unwrap();
     assert!(world.store().delete_provider_grant(&grant).await.unwrap(), "as if nothing had been asked then");
-    let max_session = world.server.state.config.providers[0].max_session;
-    world.server.state.clock.advance(max_session - 1);
-    assert!(who(&mut browser).await.is_some());
-    world.server.state.clock.advance(1);
-    assert_eq!(who(&mut browser).await, None);
+    let state = &world.server.state;
+    let user = async |browser: &Browser<'_>| state.signed_in(&browser.headers()).await.unwrap();
+    state.clock.advance(MAX_SESSION - 1);
+    assert!(user(&browser).await.is_some());
+    state.clock.advance(1);
+    assert!(user(&browser).await.is_none());
     assert_eq!(ended(&world).await, ["sign-in too old"]);
 }
