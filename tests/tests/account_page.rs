@@ -14,7 +14,9 @@ const FAULTS: &str = r#"
     for (const control of document.querySelectorAll("button, .button, summary, select, input:not([type=hidden])")) {
         const name = control.labels?.length ? control.labels[0].textContent : control.textContent;
         if (!name.trim()) faults.push(`no name: ${control.outerHTML}`);
-        const height = control.getBoundingClientRect().height;
+        // The label around a checkbox is its target too.
+        const target = control.type === "checkbox" ? control.closest("label") ?? control : control;
+        const height = target.getBoundingClientRect().height;
         if (height > 0 && height < 44) faults.push(`${height} pixels high: ${control.outerHTML}`);
     }
     for (const element of document.querySelectorAll("[aria-labelledby], [aria-describedby]")) {
