@@ -1,6 +1,6 @@
 //! The pages on which users manage their own account: `/account` and the pages below it that need services of this server.
 //!
-//! [`index`] lists the sections. Each page acts as the user of the browser session. What has an RPC is done by that RPC
+//! `/account` lists the sections. Each page acts as the user of the browser session. What has an RPC is done by that RPC
 //! ([`flyte_rpc::Local`]), so the [door](flyte_access::door) decides about pages as it does about calls.
 #![forbid(unsafe_code)]
 
