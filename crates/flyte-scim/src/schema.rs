@@ -45,6 +45,8 @@ pub(crate) struct Attribute {
     pub(crate) is_unique: bool,
     /// Always part of a response.
     pub(crate) is_always_returned: bool,
+    /// The values that a client may send; empty if there is no list of them.
+    pub(crate) canonical_values: &'static [&'static str],
     pub(crate) description: &'static str,
 }
 
@@ -60,11 +62,16 @@ impl Attribute {
             case_exact: false,
             is_unique: false,
             is_always_returned: false,
+            canonical_values: &[],
         }
     }
 
     const fn text(name: &'static str, description: &'static str) -> Self {
         Self::new(name, Type::Text, description)
+    }
+
+    const fn one_of(self, canonical_values: &'static [&'static str]) -> Self {
+        Self { canonical_values, ..self }
     }
 
     const fn list(self) -> Self {

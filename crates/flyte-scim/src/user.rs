@@ -196,6 +196,10 @@ pub(crate) async fn patch(
         for operation in &operations {
             patches::apply(Resource::User, &mut document, operation)?;
         }
+        // An account is enabled or disabled. An answer as if this were gone would hide that it is still enabled.
+        if !document.contains_key("active") {
+            return Err(ScimError::mutability("active: cannot be removed; set it to true or false"));
+        }
         Ok(document)
     };
     change(&scim, &key, &id, query.as_deref(), &headers, patched).await

@@ -58,9 +58,13 @@ class Prompt:
     ) -> None:
         entered = f"Enter this number on the page: {number}" if number else ""
         if in_notebook():
-            self._page = device_page(url, user_code) + (f"<div>{html.escape(entered)}</div>" if number else "")
+            self._page = device_page(url, user_code) + (
+                f"<div>{html.escape(entered)}</div>" if number else ""
+            )
             self._minutes_left = -1
-            self._plain = f"{_words(url)}\nCheck that the page shows this code: {user_code}\n{entered}".rstrip()
+            self._plain = (
+                f"{_words(url)}\nCheck that the page shows this code: {user_code}\n{entered}".rstrip()
+            )
             self._shown = _display(self._page, self._plain)
             self._code_expires_in(expires_in)
         else:

@@ -46,7 +46,7 @@ const MEMBER: &[Attribute] = &[
     text("value", "The id of the user.").exact(),
     Attribute::new("$ref", Type::Reference(&["User"]), "The address of the user.").exact(),
     text("display", "The name of the user.").read_only(),
-    text("type", "Always User: groups contain no groups."),
+    text("type", "Always User: groups contain no groups.").one_of(&["User"]),
 ];
 
 const MANAGER: &[Attribute] = &[

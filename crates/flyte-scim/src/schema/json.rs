@@ -26,6 +26,9 @@ fn attribute(it: &Attribute) -> Value {
     if !references.is_empty() {
         value["referenceTypes"] = references.into();
     }
+    if !it.canonical_values.is_empty() {
+        value["canonicalValues"] = it.canonical_values.into();
+    }
     if let Type::Complex(subs) = it.kind {
         value["subAttributes"] = subs.iter().map(attribute).collect();
     }

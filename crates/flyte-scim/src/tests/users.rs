@@ -252,6 +252,14 @@ async fn hostile_values_are_refused() {
     let script = json!({"userName": "a@b.c", "displayName": "\u{202e}<script>\u{7}"});
     let user = id(&server.post("/Users", script).await.with(201));
     assert_eq!(server.parts.store.user_by_id(&user).await.unwrap().unwrap().name, "<script>");
+    // An account is enabled or disabled, so neither is removed.
+    let path = format!("/Users/{user}");
+    for operations in
+        [json!([{"op": "remove", "path": "active"}]), json!([{"op": "Remove", "path": "ACTIVE"}])]
+    {
+        assert_eq!(server.patch(&path, operations.clone()).await.error(400), "mutability", "{operations}");
+    }
+    assert_eq!(server.get(&path).await.with(200)["active"], true);
 }
 
 #[tokio::test]
