@@ -110,7 +110,9 @@ pub struct TargetPath {
 impl fmt::Display for AttributePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(schema) = &self.schema {
-            write!(f, "{schema}:")?;
+            // A path of a PATCH request can be the schema alone.
+            let colon = if self.name.is_empty() { "" } else { ":" };
+            write!(f, "{schema}{colon}")?;
         }
         f.write_str(&self.name)?;
         if let Some(sub) = &self.sub {

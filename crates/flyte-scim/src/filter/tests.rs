@@ -137,6 +137,7 @@ fn paths_of_patches_are_read() {
         ("addresses[type eq \"work\"]", "addresses", None, true),
         ("members[value eq \"2819\"].displayName", "members", Some("displayName"), true),
         ("urn:ietf:params:scim:schemas:core:2.0:User:name.givenName", "name", Some("givenName"), false),
+        ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", "", None, false),
     ] {
         let path = parse_path(text).unwrap();
         let found = (path.attribute.name.as_str(), path.attribute.sub.as_deref(), path.filter.is_some());
