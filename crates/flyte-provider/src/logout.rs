@@ -27,6 +27,8 @@ pub struct LogoutToken {
     pub id: String,
     /// The time at which it expires.
     pub expires_at: UnixTime,
+    /// `iat`, Unix time in seconds: sessions that began later are not meant.
+    pub issued_at: UnixTime,
 }
 
 impl Provider {
@@ -62,7 +64,8 @@ impl Provider {
         let Some(id) = text("jti") else { return wrong("the logout token has no jti") };
         let expires_at = id_token::number(&claims, "exp").ok().flatten().unwrap_or_default();
         let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(LogoutToken { issuer, subject, sid, id, expires_at })
+        let issued_at = id_token::number(&claims, "iat").ok().flatten().unwrap_or_default();
+        Ok(LogoutToken { issuer, subject, sid, id, expires_at, issued_at })
     }
 
     /// Whether users can sign out at the provider.

@@ -113,11 +113,16 @@ fn values(event: &Event) -> [String; 12] {
 fn line<T: AsRef<str>>(values: &[T]) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let safe = values.iter().map(|value| {
-        let value = value.as_ref();
-        match value.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-            true => format!("'{value}"),
-            false => value.to_owned(),
+        // In some countries, spreadsheets begin a cell after each semicolon, too.
+        let (mut safe, mut begins) = (String::new(), true);
+        for c in value.as_ref().chars() {
+            if begins && ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'].contains(&c) {
+                safe.push('\'');
+            }
+            safe.push(c);
+            begins = c == ';' || (begins && c == '"');
         }
+        safe
     });
     // Writing to a Vec does not fail.
     let _ = writer.write_record(safe);
@@ -135,6 +140,7 @@ mod tests {
         for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"] {
             assert_eq!(text(&["x", formula]).trim_end(), format!("x,'{formula}"), "{formula:?}");
         }
+        assert_eq!(text(&["x;=1", "y;\"@A1"]), "x;'=1,\"y;\"\"'@A1\"\r\n");
         assert_eq!(text(&["a\r\nb=c"]), "\"a\r\nb=c\"\r\n");
     }
 }

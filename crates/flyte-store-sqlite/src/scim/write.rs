@@ -6,7 +6,7 @@ use super::user::{Known, find};
 use crate::{
     administrator, already_exists, change,
     error::SqliteError,
-    one,
+    one, outside_session,
     user::{self, email_key},
 };
 use flyte_model::{Limit, clock::UnixTime};
@@ -185,6 +185,10 @@ fn write(client: &Client<'_>, known: &Known, data: &ScimUserData) -> Changed {
     if data.active && !before.active && !known.deactivated {
         return refused(ScimRefusal::DisabledHere);
     }
+    // Otherwise the directory could provision the address or the subject anew.
+    if !before.active && !known.deactivated && (is_other_address || is_other_subject) {
+        return refused(ScimRefusal::DisabledHere);
+    }
     if before.name != data.name {
         change(connection, "UPDATE users SET name = ?2 WHERE id = ?1", params![before.id, data.name])?;
     }
@@ -195,6 +199,11 @@ fn write(client: &Client<'_>, known: &Known, data: &ScimUserData) -> Changed {
     }
     if let Some(issuer) = issuer.filter(|_| is_other_subject) {
         if let Some(old) = &before.external_id {
+            let sql = "SELECT 1 FROM outside_identities WHERE user_id = ?1 AND issuer = ?2 AND subject = ?3";
+            if one(connection, sql, params![before.id, issuer, old], |_| Ok(()))?.is_some() {
+                // Who signed in as the old user of the provider is another person now, or not known there.
+                outside_session::end_all_of_identity(connection, issuer, old, client.now)?;
+            }
             let sql = "DELETE FROM outside_identities WHERE user_id = ?1 AND issuer = ?2 AND subject = ?3";
             change(connection, sql, params![before.id, issuer, old])?;
         }
@@ -231,17 +240,20 @@ fn write(client: &Client<'_>, known: &Known, data: &ScimUserData) -> Changed {
     client.changed(&before.id, Some(before.clone()), ended)
 }
 
-/// Deletes a user, or disables and releases an adopted account.
+/// Deletes a user. An adopted account, or one that an administrator disabled, is disabled and released: the directory cannot
+/// provision it anew.
 pub(super) fn delete(
     client: &Client<'_>,
     id: &str,
     version: Option<i64>,
 ) -> Result<ScimOutcome<(ScimUser, DeletedUser)>, SqliteError> {
-    let Some(Known { user, .. }) = client.find("s.user_id", id)? else { return Ok(ScimOutcome::Unknown) };
+    let found = client.find("s.user_id", id)?;
+    let Some(Known { mut user, deactivated }) = found else { return Ok(ScimOutcome::Unknown) };
     if version.is_some_and(|version| version != user.version) {
         return Ok(ScimOutcome::Stale);
     }
     let connection = client.connection;
+    user.adopted |= !user.active && !deactivated;
     let ended = if user.adopted {
         administrator::keep_one(connection, || {
             let api_keys = user::disable(connection, id, client.now)?.unwrap_or_default();

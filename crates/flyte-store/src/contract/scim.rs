@@ -338,6 +338,14 @@ pub async fn what_an_administrator_disabled_stays_disabled(store: Backend) {
     assert_eq!(change(&store, &ada, &data("ada")).await, refused);
     let renamed = ScimUserData { name: "A".to_owned(), ..inactive };
     assert_eq!(done(change(&store, &ada, &renamed).await).user.name, "A");
+    // Nor is it provisioned anew, under its address or after another one has taken its place.
+    let elsewhere = ScimUserData { name: "A".to_owned(), active: false, ..data("elsewhere") };
+    assert_eq!(change(&store, &ada, &elsewhere).await, refused);
+    done(store.delete_scim_user("okta", &ada.id, None, NOW).await.unwrap());
+    let left = store.user_by_id(&ada.id).await.unwrap().unwrap();
+    assert!(left.disabled_at.is_some(), "{left:?}");
+    let again = create_with(&store, &ScimRules::default(), &data("ada")).await;
+    assert!(matches!(again, ScimOutcome::Refused(_)), "{again:?}");
 }
 
 pub async fn a_stale_version_changes_nothing(store: Backend) {
