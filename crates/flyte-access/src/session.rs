@@ -4,8 +4,12 @@
 //! when the user signs out there.
 
 use super::{Access, Caller};
+use crate::{
+    door::{Door, Refusal, RequiredScope},
+    policy,
+};
 use flyte_model::{PrincipalKind, Scope};
-use flyte_policy::Subject;
+use flyte_policy::{Permission, Subject};
 use flyte_settings::reserved;
 use flyte_store::{BrowserSession, StoreError, User};
 
@@ -39,6 +43,26 @@ impl Access {
 }
 
 impl Access {
+    /// Decides by the caller alone, as [`Door::admit`]. A browser session also needs a recent sign-in for what only
+    /// administrators may change, whichever page calls: a stolen cookie, or a browser that is left open, changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Door::admit`], and [`Denied::StepUp`](policy::Denied::StepUp).
+    pub fn admit(&self, caller: &Caller, path: &str) -> Result<(), Refusal> {
+        let door = Door::published();
+        door.admit(caller, path)?;
+        let is_change = door.rpc(path).is_some_and(|rpc| {
+            use Permission::{AdministerServer, ManagePermissions, ManageTrust};
+            let administers =
+                matches!(rpc.permission, Some(AdministerServer | ManagePermissions | ManageTrust));
+            rpc.scope == RequiredScope::All && administers
+        });
+        if is_change && caller.session_id().is_some() {
+            policy::recently_signed_in(caller, self.clock.now(), "a change by an administrator")?;
+        }
+        Ok(())
+    }
+
     /// Ends the streams of a browser session that has just ended, at once on this replica.
     pub fn end_session(&self, session_id: &str) {
         self.revoked.insert_until_forgotten(&format!("{FAMILY_PREFIX}{session_id}"), self.clock.now());

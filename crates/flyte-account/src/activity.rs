@@ -14,7 +14,7 @@ use flyte_model::clock::UnixTime;
 use flyte_pages::{
     Moment,
     account::{ActivityFilter, ActivityRow, ActivityView, Frame, activity_page},
-    encode,
+    csv_line, encode,
 };
 use flyte_store::{AuditQuery, StoreError, StoredAuditRecord};
 use futures_util::{StreamExt as _, stream};
@@ -175,9 +175,9 @@ pub(crate) async fn export(
             Some(match outcome {
                 Ok((found, token)) => {
                     let next = (!token.is_empty()).then_some(AuditQuery { page_token: token, ..query });
-                    let lines: String = found
+                    let lines: Vec<u8> = found
                         .iter()
-                        .map(|stored| csv::line(stored, own_address(stored, &user_id).as_deref()))
+                        .flat_map(|stored| csv::line(stored, own_address(stored, &user_id).as_deref()))
                         .collect();
                     (Ok(lines), next)
                 }
@@ -189,7 +189,7 @@ pub(crate) async fn export(
             })
         }
     });
-    let header = stream::iter([Ok::<_, StoreError>(csv::HEADER.to_owned())]);
+    let header = stream::iter([Ok::<_, StoreError>(csv_line(&csv::COLUMNS))]);
     let headers: [(HeaderName, HeaderValue); 2] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"activity.csv\"")),

@@ -20,6 +20,7 @@ mod choose_account;
 mod consent;
 mod console;
 pub mod csrf;
+mod csv;
 mod device;
 mod duration;
 mod error;
@@ -33,6 +34,7 @@ mod provider;
 mod query;
 mod return_to;
 
+pub use self::csv::csv_line;
 pub use admin::{AdminView, Choice, Field, Form, FormKind, Input, Part, Tab, admin_page};
 pub use assets::serve as serve_asset;
 pub use choose_account::{ChooseAccountView, choose_account_page};

@@ -15,7 +15,7 @@ use crate::{
     browser::{self, Refused},
     door, is_anonymous,
 };
-use flyte_access::{AccessError, Caller, Reason, door::Door};
+use flyte_access::{AccessError, Caller, Reason};
 
 /// Authenticates a call and adds its [`Caller`], or rejects the call in the caller's protocol.
 pub(crate) async fn authenticate(
@@ -50,7 +50,7 @@ async fn admit(entrance: &Entrance, caller: Arc<Caller>, mut request: Request, n
     if !is_rpc(path) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    if let Err(refusal) = Door::published().admit(&caller, path) {
+    if let Err(refusal) = entrance.access.admit(&caller, path) {
         let error = door::refuse(&entrance.audit, &caller, path, refusal).await;
         return error.into_http_response(request.headers()).into_response();
     }

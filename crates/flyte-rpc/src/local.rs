@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower::ServiceExt as _;
 
 use crate::{Services, door};
-use flyte_access::{Caller, door::Door};
+use flyte_access::Caller;
 
 /// A transport for `connectrpc` clients that calls our own services without a connection. Each call passes the
 /// [door](flyte_access::door) as `caller`, and its streams end when the caller loses access.
@@ -41,7 +41,7 @@ impl ClientTransport for Local {
         let Self { services, caller } = self.clone();
         Box::pin(async move {
             let path = request.uri().path();
-            if let Err(refusal) = Door::published().admit(&caller, path) {
+            if let Err(refusal) = services.entrance.access.admit(&caller, path) {
                 let error = door::refuse(&services.entrance.audit, &caller, path, refusal).await;
                 return Ok(error.into_http_response(request.headers()).map(Body::new));
             }

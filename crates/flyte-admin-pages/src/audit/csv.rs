@@ -11,6 +11,7 @@ use axum::{
 use bytes::Bytes;
 use connectrpc::ConnectError;
 use flyte_idl::flyteauth::{AuditServiceClient, Event, ListEventsRequest};
+use flyte_pages::csv_line;
 use futures_util::stream;
 use jiff::Timestamp;
 
@@ -61,7 +62,7 @@ pub(crate) async fn download(
     let request = ListEventsRequest { token: String::new(), ..filter.request(MANY).map_err(wrong)? };
     // The first page is read before the answer begins, so a refusal has a page of its own.
     let (first, next) = page(&visit, request).await?;
-    let mut lines = line(&COLUMNS);
+    let mut lines = csv_line(&COLUMNS);
     lines.extend_from_slice(&first);
     let rest = Rest { visit: Arc::new(visit), next, ready: Some(lines.into()) };
     let body = stream::try_unfold(rest, async |mut rest| {
@@ -84,7 +85,7 @@ async fn page(
     request: ListEventsRequest,
 ) -> Result<(Vec<u8>, Option<ListEventsRequest>), ConnectError> {
     let answer = client!(visit, AuditServiceClient).list_events(request.clone()).await?.into_owned();
-    let lines = answer.events.iter().flat_map(|event| line(&values(event))).collect();
+    let lines = answer.events.iter().flat_map(|event| csv_line(&values(event))).collect();
     let next = (!answer.token.is_empty()).then_some(ListEventsRequest { token: answer.token, ..request });
     Ok((lines, next))
 }
@@ -107,40 +108,4 @@ fn values(event: &Event) -> [String; 12] {
         event.on_behalf_of_email.clone(),
         details.join("; "),
     ]
-}
-
-/// A line. A value that a spreadsheet could take for a formula begins with an apostrophe.
-fn line<T: AsRef<str>>(values: &[T]) -> Vec<u8> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let safe = values.iter().map(|value| {
-        // In some countries, spreadsheets begin a cell after each semicolon, too.
-        let (mut safe, mut begins) = (String::new(), true);
-        for c in value.as_ref().chars() {
-            if begins && ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'].contains(&c) {
-                safe.push('\'');
-            }
-            safe.push(c);
-            begins = c == ';' || (begins && c == '"');
-        }
-        safe
-    });
-    // Writing to a Vec does not fail.
-    let _ = writer.write_record(safe);
-    writer.into_inner().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_value_is_a_formula_or_breaks_a_line() {
-        let text = |values: &[&str]| String::from_utf8(line(values)).unwrap();
-        assert_eq!(text(&["1", "a,b", "say \"hi\""]), "1,\"a,b\",\"say \"\"hi\"\"\"\r\n");
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"] {
-            assert_eq!(text(&["x", formula]).trim_end(), format!("x,'{formula}"), "{formula:?}");
-        }
-        assert_eq!(text(&["x;=1", "y;\"@A1"]), "x;'=1,\"y;\"\"'@A1\"\r\n");
-        assert_eq!(text(&["a\r\nb=c"]), "\"a\r\nb=c\"\r\n");
-    }
 }

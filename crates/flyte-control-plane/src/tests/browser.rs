@@ -92,6 +92,39 @@ async fn a_page_of_this_server_calls_with_the_cookie_of_its_user() {
 }
 
 #[tokio::test]
+async fn an_old_sign_in_in_a_browser_changes_nothing_of_administrators() {
+    let server = Server::start().await;
+    let binding = flyte_policy::Binding {
+        subject: flyte_policy::Subject::user("user-Ada"),
+        role: "admin".to_owned(),
+        limit: flyte_model::Limit::default(),
+    };
+    server.plane.store.bind_role(&binding, NOW).await.unwrap();
+    server.plane.access.reload_policies().await.unwrap();
+    let (cookie, _) = sign_in(&server).await;
+    let headers = [JSON, SAME, ("cookie", &*cookie)];
+    let changes = [
+        "/cloudidl.identity.UserService/DeleteUser",
+        "/flyteauth.UserService/UpdateUser",
+        "/flyteauth.UserService/EndUserSessions",
+        "/flyteauth.ClientService/DeleteClient",
+        "/flyteauth.TrustService/DeleteTrust",
+    ];
+    for path in changes {
+        let (code, message) = post(&server, path, &headers).await.error();
+        assert!(code != "unauthenticated" && code != "permission_denied", "{path}: {code} {message}");
+    }
+    server.plane.clock.advance(901);
+    for path in changes {
+        let (code, message) = post(&server, path, &headers).await.error();
+        assert!(code == "unauthenticated" && message.contains("15 minutes"), "{path}: {code} {message}");
+    }
+    for path in [USER_INFO, "/flyteauth.UserService/ListUsers"] {
+        assert_eq!(post(&server, path, &headers).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_of_a_page_ends_when_its_user_signs_out() {
     let server = Runs::start().await;
     let (cookie, session) = sign_in(&server).await;

@@ -185,7 +185,7 @@ fn write(client: &Client<'_>, known: &Known, data: &ScimUserData) -> Changed {
     if data.active && !before.active && !known.deactivated {
         return refused(ScimRefusal::DisabledHere);
     }
-    // Otherwise the directory could provision the address or the subject anew.
+    // Otherwise the directory could provision the address or the subject again.
     if !before.active && !known.deactivated && (is_other_address || is_other_subject) {
         return refused(ScimRefusal::DisabledHere);
     }
@@ -241,7 +241,7 @@ fn write(client: &Client<'_>, known: &Known, data: &ScimUserData) -> Changed {
 }
 
 /// Deletes a user. An adopted account, or one that an administrator disabled, is disabled and released: the directory cannot
-/// provision it anew.
+/// provision it again.
 pub(super) fn delete(
     client: &Client<'_>,
     id: &str,

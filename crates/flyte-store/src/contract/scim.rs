@@ -338,7 +338,7 @@ pub async fn what_an_administrator_disabled_stays_disabled(store: Backend) {
     assert_eq!(change(&store, &ada, &data("ada")).await, refused);
     let renamed = ScimUserData { name: "A".to_owned(), ..inactive };
     assert_eq!(done(change(&store, &ada, &renamed).await).user.name, "A");
-    // Nor is it provisioned anew, under its address or after another one has taken its place.
+    // The directory cannot provision it again, neither by another address nor after a deletion.
     let elsewhere = ScimUserData { name: "A".to_owned(), active: false, ..data("elsewhere") };
     assert_eq!(change(&store, &ada, &elsewhere).await, refused);
     done(store.delete_scim_user("okta", &ada.id, None, NOW).await.unwrap());
